@@ -33,7 +33,7 @@ import torch
 
 from meter import DISTURBED, Meter
 from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
-from rnnkit.models.language_model import LanguageModel, LMConfig
+from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.nn.device import MIN_HIDDEN_FOR_BF16_SEQUENCES, choose_output_precision, choose_precision, set_threads
 from rnnkit.text.vocabulary import Vocabulary
 from rnnkit.training.lm_tasks import LanguageModelObjective, LanguageModelTask
@@ -104,7 +104,7 @@ def our_steps(network: Network, ids: np.ndarray, vocabulary: int, precision: str
         dropout_input=DROPOUT,
         dropout_hidden=DROPOUT,
     )
-    model = LanguageModel(config)
+    model = LanguageModelNetwork(config)
     optimizer = NetworkOptimizer(model, Changes(optimizer="sgd", clip=CLIP), Path())
     device = torch.device("cpu")
     kinds = (

@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "rnnkit"
 
 PACKAGES = (
     "cli",
+    "api",
     "stages",
     "reports",
     "evaluation",
@@ -90,6 +91,8 @@ def test_imports_go_down_only() -> None:
     wrong = []
     for path in FILES:
         here = package_of(name_of(path))
+        if here == "__init__":  # names of the API, imported at their first use
+            continue
         below = {*BASE_MODULES}
         if here in PACKAGES:
             below |= {here, *PACKAGES[PACKAGES.index(here) + 1 :]}
@@ -102,7 +105,7 @@ def test_imports_go_down_only() -> None:
 
 
 def test_no_cycles() -> None:
-    graph = {name_of(path): own_imports(path) - {name_of(path)} for path in FILES}
+    graph = {name_of(path): own_imports(path) - {name_of(path), "__init__"} for path in FILES}
     done: set[str] = set()
 
     def visit(name: str, trail: tuple[str, ...]) -> None:

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from rnnkit.models import language_model, lm_store, masked_lm, model_weights, store
-from rnnkit.models.language_model import LanguageModel
+from rnnkit.models.language_model import LanguageModelNetwork
 from rnnkit.models.masked_lm import MaskedLM
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.ngrams.options import NgramOptions as CountOptions
 from rnnkit.nn import kinds
 from rnnkit.text import special_tokens
@@ -56,12 +56,12 @@ def sharpen(network: nn.Module, seed: int, spread: float = 0.7) -> None:
             parameter.normal_(0, spread, generator=generator)
 
 
-def speaker(arch: str = "lstm", seed: int = 1, size: int = SIZE, **changes: Any) -> LanguageModel:
+def speaker(arch: str = "lstm", seed: int = 1, size: int = SIZE, **changes: Any) -> LanguageModelNetwork:
     """A language model in evaluation mode."""
     shape = {"embedding": 7, "hidden": 5, "layers": 2, **changes}
     if arch == "transformer":
         shape = {**shape, "embedding": 6, "hidden": 6, "heads": 2}
-    network = LanguageModel(language_model.LMConfig(arch, size, **shape))  # type: ignore[arg-type]
+    network = LanguageModelNetwork(language_model.LMConfig(arch, size, **shape))  # type: ignore[arg-type]
     sharpen(network, seed)
     return network.eval()
 
@@ -86,7 +86,7 @@ def translator(
     return network.eval()
 
 
-def counts(lines: Sequence[str] = TEXT, order: int = 3, smoothing: str = "kneser-ney") -> NgramModel:
+def counts(lines: Sequence[str] = TEXT, order: int = 3, smoothing: str = "kneser-ney") -> BackoffModel:
     """N-grams of a few lines."""
     encoded = [[*vocabulary().encode(line.split()), special_tokens.EOS] for line in lines]
     offsets = np.cumsum([0, *(len(ids) for ids in encoded)])
@@ -99,7 +99,9 @@ def tokenizer(kind: str) -> Tokenizer:
     return (WordTokenizer if kind == "words" else WhitespaceTokenizer)(Normalizer())
 
 
-def speaker_folder(folder: Path, network: LanguageModel, kind: str | None = "words", more: Sequence[str] = ()) -> Path:
+def speaker_folder(
+    folder: Path, network: LanguageModelNetwork, kind: str | None = "words", more: Sequence[str] = ()
+) -> Path:
     """The directory of a language model; `kind` is its tokenizer's, None for none."""
     parts = _parts(folder, kind, more)
     lm_store.create_language_model(folder / "model", network.config, "en", *parts)
@@ -120,7 +122,7 @@ def translator_folder(folder: Path, network: SequenceToSequence, kind: str = "wo
     return _finish(folder / "model", network)
 
 
-def counts_folder(folder: Path, model: NgramModel, kind: str | None = "words") -> Path:
+def counts_folder(folder: Path, model: BackoffModel, kind: str | None = "words") -> Path:
     """The directory of an n-gram model."""
     path = folder / "model"
     tokenizer_folder, table = _parts(folder, kind, ())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rnnkit.embeddings.vectors import Vectors
+from rnnkit.embeddings.vectors import WordVectors
 
 TOPICS = (
     ("wine", "bread", "cheese", "soup", "salt", "apple"),
@@ -35,7 +35,7 @@ def write_topics(path: Path, lines: int = LINES, seed: int = 1) -> Path:
 
 def assert_topics_apart(path: Path, count: int = 5) -> None:
     """The nearest words of each word are those of its topic."""
-    vectors = Vectors.load(path)
+    vectors = WordVectors.load(path)
     for topic in TOPICS:
         for word in topic:
             nearest = {neighbor.word for neighbor in vectors.neighbors(word, count)}

@@ -1,3 +1,72 @@
-"""rnnkit: from raw text files to trained, scored sequence models."""
+"""rnnkit: from raw text files to trained, scored sequence models.
+
+    >>> import rnnkit
+    >>> model = rnnkit.load("work/model")  # doctest: +SKIP
+    >>> model.translate(["das ist gut"], beam=5)  # doctest: +SKIP
+
+The commands of the shell are functions of options here: `rnnkit.train_seq2seq(rnnkit.TrainSeq2SeqOptions(...))`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from rnnkit.api.language_modeling import LanguageModel, MaskedLanguageModel, NgramModel
+    from rnnkit.api.model_loading import load
+    from rnnkit.api.training import bleu, train_embeddings, train_lm, train_seq2seq
+    from rnnkit.api.translation import Hypothesis, Translator
+    from rnnkit.embeddings.vectors import WordVectors
+    from rnnkit.stages.training.train_lm import TrainLMOptions
+    from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
+    from rnnkit.stages.vectors.train_embeddings import TrainEmbeddingsOptions
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Hypothesis",
+    "LanguageModel",
+    "MaskedLanguageModel",
+    "NgramModel",
+    "TrainEmbeddingsOptions",
+    "TrainLMOptions",
+    "TrainSeq2SeqOptions",
+    "Translator",
+    "WordVectors",
+    "bleu",
+    "load",
+    "train_embeddings",
+    "train_lm",
+    "train_seq2seq",
+]
+
+_MODULES: Final = {
+    "Hypothesis": "api.translation",
+    "LanguageModel": "api.language_modeling",
+    "MaskedLanguageModel": "api.language_modeling",
+    "NgramModel": "api.language_modeling",
+    "TrainEmbeddingsOptions": "stages.vectors.train_embeddings",
+    "TrainLMOptions": "stages.training.train_lm",
+    "TrainSeq2SeqOptions": "stages.training.train_seq2seq",
+    "Translator": "api.translation",
+    "WordVectors": "embeddings.vectors",
+    "bleu": "api.training",
+    "load": "api.model_loading",
+    "train_embeddings": "api.training",
+    "train_lm": "api.training",
+    "train_seq2seq": "api.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the API at its first use."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The names of the API."""
+    return [*globals(), *__all__]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper
+from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions, Stepper
 from rnnkit.text import special_tokens
 
-Search = Callable[[Stepper[object], Tensor, SearchOptions], list[list[Hypothesis]]]
+Search = Callable[[Stepper[object], Tensor, SearchOptions], list[list[SearchHypothesis]]]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.rescoring import score_targets
 from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions
+from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions
 from rnnkit.text.special_tokens import EOS
 
 from .archs import ARCHS, SOURCES, batch, network
@@ -46,7 +46,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 def found(
     stepper: Any, changes: dict[str, Any], constraints: BatchConstraints, lines: list[int]
-) -> list[list[Hypothesis]]:
+) -> list[list[SearchHypothesis]]:
     """Decode with one of the searches of `CHANGES`."""
     options = SearchOptions(**changes)
     limit_B = constraints.extend_limits(LIMITS[[line - 1 for line in lines]], options)
@@ -60,7 +60,7 @@ def found(
     return beam_search(stepper, limit_B, options, constraints=constraints)
 
 
-def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> None:
+def assert_same(left: list[list[SearchHypothesis]], right: list[list[SearchHypothesis]]) -> None:
     assert [[one.ids for one in many] for many in left] == [[one.ids for one in many] for many in right]
     for many, others in zip(left, right, strict=True):
         assert [one.log_p for one in many] == pytest.approx([one.log_p for one in others], abs=1e-4)

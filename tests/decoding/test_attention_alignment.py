@@ -6,14 +6,14 @@ import torch
 from tests.tiny_models import tokenizer
 
 from rnnkit.decoding.attention_alignment import format_pharaoh, replace_unknown
-from rnnkit.decoding.stepper import Hypothesis
+from rnnkit.decoding.stepper import SearchHypothesis
 from rnnkit.text import special_tokens
 from rnnkit.text.tokenizers.features import FeaturedTokenizer
 
 
 def test_links_follow_the_greatest_attention() -> None:
     attention_TS = torch.tensor([[0.1, 0.7, 0.2], [0.2, 0.1, 0.7], [0.0, 0.0, 1.0]])
-    one = Hypothesis((special_tokens.UNK, 5), -1.0, -1.0, attention_TS)
+    one = SearchHypothesis((special_tokens.UNK, 5), -1.0, -1.0, attention_TS)
     assert format_pharaoh(one, 2) == "1-0 0-1"
     is_feature = tokenizer("words").is_feature
     assert replace_unknown(one, ("<unk>", "mat"), ("das", "Haus"), is_feature) == ("Haus", "mat")
@@ -22,7 +22,7 @@ def test_links_follow_the_greatest_attention() -> None:
 
 def test_features_in_links_and_replacements() -> None:
     attention_TS = torch.tensor([[0.6, 0.1, 0.3, 0.0], [0.1, 0.5, 0.4, 0.0], [0.0, 0.0, 0.0, 1.0]])
-    one = Hypothesis((special_tokens.UNK, special_tokens.UNK), -1.0, -1.0, attention_TS)
+    one = SearchHypothesis((special_tokens.UNK, special_tokens.UNK), -1.0, -1.0, attention_TS)
     is_feature = FeaturedTokenizer(tokenizer("words")).is_feature
     assert format_pharaoh(one, 3) == "0-0 1-1"
     assert replace_unknown(one, ("<unk>", "<unk>"), ("␉V", "das", "␉␉"), is_feature) == ("␉␉", "das")
@@ -31,13 +31,13 @@ def test_features_in_links_and_replacements() -> None:
 
 def test_token_without_attention_repeats_the_last_link() -> None:
     attention_TS = torch.tensor([[0.0, 0.0, 0.0], [0.1, 0.7, 0.2], [0.0, 0.0, 0.3], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    assert format_pharaoh(Hypothesis((5, 6, 7, 8), -1.0, -1.0, attention_TS), 2) == "0-0 1-1 1-2 1-3"
+    assert format_pharaoh(SearchHypothesis((5, 6, 7, 8), -1.0, -1.0, attention_TS), 2) == "0-0 1-1 1-2 1-3"
 
 
 def test_lexicon_translates_unknown_words() -> None:
     """Source tokens missing from the lexicon are copied; known words stay."""
     attention_TS = torch.tensor([[0.1, 0.7, 0.2], [0.8, 0.1, 0.1], [0.7, 0.3, 0.0], [0.0, 0.0, 1.0]])
-    one = Hypothesis((special_tokens.UNK, special_tokens.UNK, 5), -1.0, -1.0, attention_TS)
+    one = SearchHypothesis((special_tokens.UNK, special_tokens.UNK, 5), -1.0, -1.0, attention_TS)
     lexicon, is_feature = {"Haus": "house", "mat": "Matte"}, tokenizer("words").is_feature
     assert replace_unknown(one, ("<unk>", "<unk>", "mat"), ("das", "Haus"), is_feature, lexicon) == (
         "house",

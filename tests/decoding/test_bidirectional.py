@@ -19,9 +19,9 @@ from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED, Constra
 from rnnkit.decoding.ensemble import Direction
 from rnnkit.decoding.rescoring import rerank_bidirectional, score_pairs, score_targets
 from rnnkit.decoding.sampling import SamplingOptions
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, normalized_score
+from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions, normalized_score
 from rnnkit.decoding.translate import TranslationOptions, search_batches
-from rnnkit.decoding.translator import Translator
+from rnnkit.decoding.translator import TranslationEnsemble
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text import special_tokens
 
@@ -39,8 +39,8 @@ def model(seed: int, **changes: Any) -> LoadedSeq2Seq:
 
 def searched(
     models: tuple[LoadedSeq2Seq, ...], options: TranslationOptions, per_sentence: list[Constraints] | None = None
-) -> list[list[Hypothesis]]:
-    return search_batches(Translator(models), SOURCES, per_sentence or [UNCONSTRAINED] * len(SOURCES), options)
+) -> list[list[SearchHypothesis]]:
+    return search_batches(TranslationEnsemble(models), SOURCES, per_sentence or [UNCONSTRAINED] * len(SOURCES), options)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_prefix_with_right_to_left_model_is_an_error() -> None:
 @pytest.mark.parametrize("arch", ARCHS)
 def test_targets_are_scored_right_to_left(arch: str) -> None:
     targets: tuple[list[int], ...] = ([5, 6, 7], [4], [], [8, 8, 9, 10, 4], [12, 4])
-    reverse = score_pairs(Translator((model(1, arch=arch, right_to_left=True),)), SOURCES, targets)
-    plain = score_pairs(Translator((model(1, arch=arch),)), SOURCES, [ids[::-1] for ids in targets])
+    reverse = score_pairs(TranslationEnsemble((model(1, arch=arch, right_to_left=True),)), SOURCES, targets)
+    plain = score_pairs(TranslationEnsemble((model(1, arch=arch),)), SOURCES, [ids[::-1] for ids in targets])
     for one, other in zip(reverse, plain, strict=True):
         np.testing.assert_array_equal(one, np.append(other[-2::-1], other[-1]))
 
@@ -160,9 +160,9 @@ def test_models_have_equal_weight(arch: str) -> None:
     models = (model(1, arch=arch), model(3, arch=arch, right_to_left=True), model(2, arch=arch))
     found = searched(models, TranslationOptions(SearchOptions(beam=3, nbest=3), 1000))
     assert [len(many) for many in found] == [3, 3, 3, 0, 3]
-    best = [many[0] if many else Hypothesis((), 0.0, 0.0) for many in found]
-    forward = score_pairs(Translator((models[0], models[2])), SOURCES, [one.ids for one in best])
-    backward = score_pairs(Translator((models[1],)), SOURCES, [one.ids for one in best])
+    best = [many[0] if many else SearchHypothesis((), 0.0, 0.0) for many in found]
+    forward = score_pairs(TranslationEnsemble((models[0], models[2])), SOURCES, [one.ids for one in best])
+    backward = score_pairs(TranslationEnsemble((models[1],)), SOURCES, [one.ids for one in best])
     for one, left, right, source in zip(best, forward, backward, SOURCES, strict=True):
         if source:
             assert one.log_p == pytest.approx((2 * left.sum() + right.sum()) / 3, abs=1e-4)
@@ -189,7 +189,7 @@ def score_attention(one: LoadedSeq2Seq, outputs: list[tuple[int, ...]]) -> list[
     for source, ids in zip(SOURCES, outputs, strict=True):
         source_1S = torch.tensor([[*source, special_tokens.EOS]])
         with torch.inference_mode():
-            (direction,) = Translator((one,)).start_batch(source_1S, torch.tensor([source_1S.shape[1]]))
+            (direction,) = TranslationEnsemble((one,)).start_batch(source_1S, torch.tensor([source_1S.shape[1]]))
             attention_11TS = score_targets(direction.stepper, [[ids[::-1]]])[1]
         assert attention_11TS is not None
         looks.append(torch.cat([attention_11TS[0, 0, :-1].flip(0), attention_11TS[0, 0, -1:]]))

@@ -13,7 +13,7 @@ from rnnkit.decoding.generate import GeneratedLine, GenerationOptions, TextGener
 from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.models import prompts
-from rnnkit.models.language_model import LanguageModel
+from rnnkit.models.language_model import LanguageModelNetwork
 from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
 from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
@@ -28,7 +28,7 @@ HOW = {
 }
 
 
-def neural(network: LanguageModel, kind: str | None = "words", more: Sequence[str] = ()) -> TextGenerator:
+def neural(network: LanguageModelNetwork, kind: str | None = "words", more: Sequence[str] = ()) -> TextGenerator:
     return TextGenerator(
         lambda prompts: NeuralPrompts(network, prompts), vocabulary(*more), None if kind is None else tokenizer(kind)
     )
@@ -44,7 +44,7 @@ def ids_of(generator: TextGenerator, one: GeneratedLine, rank: int = 0) -> list[
 
 
 @torch.no_grad()
-def forced_log_p(network: LanguageModel, ids: list[int], start: int) -> float:
+def forced_log_p(network: LanguageModelNetwork, ids: list[int], start: int) -> float:
     """Sum the log-probabilities of the ids after the prompt, scored in one pass."""
     hidden_BTE = network.hidden_states(torch.tensor([[EOS, *ids[:-1]]]), network.initial_state(1)).hidden_BTE
     return -network.nll(hidden_BTE[0, start:], torch.tensor(ids[start:])).double().sum().item() if ids[start:] else 0

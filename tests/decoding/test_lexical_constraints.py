@@ -24,7 +24,7 @@ from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import TranslatedLine, TranslationOptions, translate_tokens
-from rnnkit.decoding.translator import Translator
+from rnnkit.decoding.translator import TranslationEnsemble
 from rnnkit.models.prompts import NeuralPrompts
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text.normalizer import Normalizer
@@ -132,7 +132,7 @@ def found(
     sources = [translators[0].tokenizer.tokenize(line) for line in ("the cat", "日本", "", "a b c d e f")]
     return list(
         translate_tokens(
-            replace(Translator(translators), **changes), sources[: len(per_sentence)], per_sentence, options
+            replace(TranslationEnsemble(translators), **changes), sources[: len(per_sentence)], per_sentence, options
         )
     )
 
@@ -225,7 +225,7 @@ def test_vocabulary_without_space_has_no_boundaries() -> None:
     here = LoadedSeq2Seq(Path("m"), translator(size=len(table)), cut, table, table, ("de", "en"), {})
     constraints = constraints_for(here, ["ed", "s"])
     (one,) = translate_tokens(
-        Translator((here,)), [list("abe")], [constraints], TranslationOptions(SearchOptions(min_length=7), 100)
+        TranslationEnsemble((here,)), [list("abe")], [constraints], TranslationOptions(SearchOptions(min_length=7), 100)
     )
     assert one.constraints_met == (True,)
     assert "ed" in one.outputs[0] and "s" in one.outputs[0]

@@ -14,7 +14,7 @@ from rnnkit.data.batch_sampler import pad_sequences
 from rnnkit.decoding.beam_search import beam_search
 from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.greedy import greedy_search
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions
+from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions
 from rnnkit.models.translation_stepper import TranslationStepper
 from rnnkit.nn import kinds
 from rnnkit.text.special_tokens import EOS
@@ -41,7 +41,7 @@ def stepper(changes: dict[str, Any], seed: int) -> TranslationStepper:
     return TranslationStepper(network, source_BS, lengths_B)
 
 
-def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> None:
+def assert_same(left: list[list[SearchHypothesis]], right: list[list[SearchHypothesis]]) -> None:
     for many, others in zip(left, right, strict=True):
         assert [one.ids for one in many] == [one.ids for one in others]
         assert [one.log_p for one in many] == pytest.approx([one.log_p for one in others], abs=1e-4)

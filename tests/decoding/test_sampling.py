@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample, sample_tokens
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, normalized_score
+from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions, normalized_score
 from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 from .tables import Prefixes, PrefixStepper, from_table, random_stepper
@@ -27,13 +27,13 @@ TABLE = {
 PLAIN = SearchOptions(beam=1, alpha=0)
 
 
-def sampled(samples: int, sampling: SamplingOptions, seed: int = 5, limit: int = 3) -> list[Hypothesis]:
+def sampled(samples: int, sampling: SamplingOptions, seed: int = 5, limit: int = 3) -> list[SearchHypothesis]:
     numbers = random_numbers(seed, [1], samples, limit)
     (found,) = sample(from_table(TABLE, SIZE), torch.tensor([limit]), PLAIN, sampling, numbers)
     return found
 
 
-def assert_frequencies(found: list[Hypothesis], expected: dict[tuple[int, ...], float]) -> None:
+def assert_frequencies(found: list[SearchHypothesis], expected: dict[tuple[int, ...], float]) -> None:
     """Apply Pearson's chi-squared test; a correct sampler fails for one seed in ten thousand."""
     counted = Counter(one.ids for one in found)
     assert set(counted) <= set(expected)
@@ -85,7 +85,7 @@ def test_temperature_is_applied_before_top_p() -> None:
     assert {one.ids[:1] for one in found} == {(A,)}
 
 
-def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> None:
+def assert_same(left: list[list[SearchHypothesis]], right: list[list[SearchHypothesis]]) -> None:
     assert [[one.ids for one in many] for many in left] == [[one.ids for one in many] for many in right]
     for many, others in zip(left, right, strict=True):
         assert [one.log_p for one in many] == pytest.approx([one.log_p for one in others], abs=1e-5)

@@ -13,7 +13,7 @@ from tests.raising import raises
 from rnnkit.decoding.beam_search import beam_search
 from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.greedy import greedy_search
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, normalized_score
+from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions, normalized_score
 from rnnkit.errors import UsageError
 from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
@@ -52,7 +52,7 @@ def test_beam_search_finds_the_better_sequence() -> None:
     assert found[0].score == pytest.approx(math.log(0.054) / 4)
 
 
-def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> None:
+def assert_same(left: list[list[SearchHypothesis]], right: list[list[SearchHypothesis]]) -> None:
     assert [[one.ids for one in many] for many in left] == [[one.ids for one in many] for many in right]
     for many, others in zip(left, right, strict=True):
         assert [one.score for one in many] == pytest.approx([one.score for one in others], abs=1e-5)

@@ -17,7 +17,7 @@ from rnnkit.decoding.rescoring import score_pairs
 from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import TranslatedLine, TranslationOptions, translate_tokens
-from rnnkit.decoding.translator import Translator, decode_ids, encode_tokens, source_oov_tokens
+from rnnkit.decoding.translator import TranslationEnsemble, decode_ids, encode_tokens, source_oov_tokens
 from rnnkit.models.prompts import NeuralPrompts
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.models.translation_stepper import TranslationStepper
@@ -53,21 +53,23 @@ def model(seed: int = 1, copies: bool = True, **changes: Any) -> LoadedSeq2Seq:
 
 
 def translated(
-    translator: Translator, sources: Sequence[Sequence[str]], options: TranslationOptions
+    translator: TranslationEnsemble, sources: Sequence[Sequence[str]], options: TranslationOptions
 ) -> list[TranslatedLine]:
     return list(translate_tokens(translator, sources, [UNCONSTRAINED] * len(sources), options))
 
 
-def ensembles() -> dict[str, Translator]:
+def ensembles() -> dict[str, TranslationEnsemble]:
     language = speaker(seed=4)
     return {
-        **{name: Translator((model(**shape),)) for name, shape in COPIES.items()},
-        "two": Translator((model(1), model(2))),
-        "with one that does not copy": Translator((model(1), model(2, copies=False))),
-        "with a blind one": Translator((model(1), model(2, copies=False, attention="none"))),
-        "both directions": Translator((model(1), model(2, right_to_left=True))),
-        "backwards and blind": Translator((model(1, right_to_left=True), model(2, copies=False, attention="none"))),
-        "fused": Translator((model(1),), (lambda count: NeuralPrompts(language, [()] * count),), (0.3,)),
+        **{name: TranslationEnsemble((model(**shape),)) for name, shape in COPIES.items()},
+        "two": TranslationEnsemble((model(1), model(2))),
+        "with one that does not copy": TranslationEnsemble((model(1), model(2, copies=False))),
+        "with a blind one": TranslationEnsemble((model(1), model(2, copies=False, attention="none"))),
+        "both directions": TranslationEnsemble((model(1), model(2, right_to_left=True))),
+        "backwards and blind": TranslationEnsemble(
+            (model(1, right_to_left=True), model(2, copies=False, attention="none"))
+        ),
+        "fused": TranslationEnsemble((model(1),), (lambda count: NeuralPrompts(language, [()] * count),), (0.3,)),
     }
 
 
@@ -149,12 +151,12 @@ def test_features_are_not_copied_and_lexicon_applies() -> None:
     ids = encode_tokens(vocabulary(), ("the", "Brno", "Wien"), ("Brno",))
     assert (ids[1:], decode_ids(vocabulary(), ids, ("Brno",))) == ([SIZE, special_tokens.UNK], ["the", "Brno", "<unk>"])
     options = replace(SEARCHES["beam"], keep_attention=True, replace_unknown=True, lexicon={"Wien": "Vienna"})
-    (one,) = translated(Translator((model(),)), [("Wien", "Wien")], options)
+    (one,) = translated(TranslationEnsemble((model(),)), [("Wien", "Wien")], options)
     assert "Vienna" in {token for tokens in one.tokens for token in tokens}
 
 
 def test_model_without_copy_mechanism_is_unchanged() -> None:
-    here = Translator((model(copies=False),))
+    here = TranslationEnsemble((model(copies=False),))
     assert here.encode(("the", "Brno")) == ([vocabulary().ids["the"], special_tokens.UNK], ())
     network = speaker(seed=4)
     sharpen(network, 4)

@@ -15,23 +15,23 @@ from rnnkit.decoding.constraints.token_constraints import BatchConstraints, Cons
 from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions
+from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions
 from rnnkit.text.special_tokens import EOS
 
 from .tables import PrefixStepper, only, random_stepper
 
-Search = Callable[[PrefixStepper, torch.Tensor, SearchOptions, BatchConstraints], list[list[Hypothesis]]]
+Search = Callable[[PrefixStepper, torch.Tensor, SearchOptions, BatchConstraints], list[list[SearchHypothesis]]]
 
 
 def beam(
     stepper: PrefixStepper, limit_B: torch.Tensor, options: SearchOptions, constraints: BatchConstraints
-) -> list[list[Hypothesis]]:
+) -> list[list[SearchHypothesis]]:
     return beam_search(stepper, limit_B, options, constraints=constraints)
 
 
 def sampled(
     stepper: PrefixStepper, limit_B: torch.Tensor, options: SearchOptions, constraints: BatchConstraints
-) -> list[list[Hypothesis]]:
+) -> list[list[SearchHypothesis]]:
     numbers = random_numbers(1, range(len(limit_B)), 3, int(limit_B.max()))
     return sample(stepper, limit_B, options, SamplingOptions(temperature=1.5), numbers, constraints)
 

@@ -20,9 +20,9 @@ from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, Constr
 from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED, Constraints
 from rnnkit.decoding.rescoring import score_pairs
 from rnnkit.decoding.sampling import SamplingOptions
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions
+from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions
 from rnnkit.decoding.translate import TranslationOptions, detokenize_outputs, search_batches, translate_lines
-from rnnkit.decoding.translator import Translator
+from rnnkit.decoding.translator import TranslationEnsemble
 from rnnkit.errors import DataError
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.nn.device import is_out_of_memory
@@ -43,28 +43,38 @@ def as_sources(lines: Sequence[str]) -> list[tuple[str, Constraints]]:
 
 
 def translated(options: TranslationOptions, **changes: Any) -> list[translate.TranslatedLine]:
-    return list(translate_lines(Translator((model(),)), as_sources(LINES), options, **changes))
+    return list(translate_lines(TranslationEnsemble((model(),)), as_sources(LINES), options, **changes))
 
 
 def test_batches_are_divided_among_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
-    def count(translator: Translator, sentences: Sequence[Any], options: TranslationOptions) -> list[list[Hypothesis]]:
+    def count(
+        translator: TranslationEnsemble, sentences: Sequence[Any], options: TranslationOptions
+    ) -> list[list[SearchHypothesis]]:
         sizes.append(len(sentences))
         return [[] for _ in sentences]
 
     monkeypatch.setattr(translate, "_search_batch", count)
     sources = [[4, 5, 6]] * 80
-    search_batches(Translator((model(),)), sources, [UNCONSTRAINED] * 80, TranslationOptions(SearchOptions(), 4096))
+    search_batches(
+        TranslationEnsemble((model(),)), sources, [UNCONSTRAINED] * 80, TranslationOptions(SearchOptions(), 4096)
+    )
     assert sizes == [80]
     sizes.clear()
     search_batches(
-        Translator((model(),)), sources, [UNCONSTRAINED] * 80, TranslationOptions(SearchOptions(), 4096, workers=2)
+        TranslationEnsemble((model(),)),
+        sources,
+        [UNCONSTRAINED] * 80,
+        TranslationOptions(SearchOptions(), 4096, workers=2),
     )
     assert sizes == [10] * 8
     sizes.clear()
     search_batches(
-        Translator((model(),)), sources[:2], [UNCONSTRAINED] * 2, TranslationOptions(SearchOptions(), 4096, workers=2)
+        TranslationEnsemble((model(),)),
+        sources[:2],
+        [UNCONSTRAINED] * 2,
+        TranslationOptions(SearchOptions(), 4096, workers=2),
     )
     assert sizes == [1, 1]
 
@@ -93,7 +103,7 @@ def test_samples_depend_on_seed_and_line_number() -> None:
     options = TranslationOptions(SearchOptions(nbest=2), 100, sampling=SamplingOptions(temperature=3.0), seed=1)
     first = translated(options)
     assert [one.outputs for one in translated(options, first_line=2)] != [one.outputs for one in first]
-    tail = list(translate_lines(Translator((model(),)), as_sources(LINES[3:]), options, first_line=4))
+    tail = list(translate_lines(TranslationEnsemble((model(),)), as_sources(LINES[3:]), options, first_line=4))
     assert [one.outputs for one in tail] == [one.outputs for one in first[3:]]
     other = TranslationOptions(options.search, 100, sampling=options.sampling, seed=2)
     assert [one.outputs for one in translated(other)] != [one.outputs for one in first]
@@ -110,31 +120,35 @@ def test_samples_depend_on_seed_and_line_number() -> None:
 def test_batch_that_does_not_fit_is_split(failure: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     options = TranslationOptions(SearchOptions(beam=2), 1000)
     wanted = translated(options)
-    begin, sizes = Translator.start_batch, []
+    begin, sizes = TranslationEnsemble.start_batch, []
 
-    def cramped(self: Translator, source_BS: torch.Tensor, lengths_B: torch.Tensor) -> Any:
+    def cramped(self: TranslationEnsemble, source_BS: torch.Tensor, lengths_B: torch.Tensor) -> Any:
         sizes.append(len(lengths_B))
         if len(lengths_B) > 2:
             raise failure
         return begin(self, source_BS, lengths_B)
 
-    monkeypatch.setattr(Translator, "start_batch", cramped)
+    monkeypatch.setattr(TranslationEnsemble, "start_batch", cramped)
     assert [one.outputs for one in translated(options)] == [one.outputs for one in wanted]
     assert sizes == [5, 2, 3, 1, 2]
 
 
 def test_line_that_does_not_fit_alone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cramped(self: Translator, source_BS: torch.Tensor, lengths_B: torch.Tensor) -> Any:
+    def cramped(self: TranslationEnsemble, source_BS: torch.Tensor, lengths_B: torch.Tensor) -> Any:
         if source_BS.shape[1] > 4:
             raise MemoryError
         return begin(self, source_BS, lengths_B)
 
-    begin = Translator.start_batch
-    monkeypatch.setattr(Translator, "start_batch", cramped)
+    begin = TranslationEnsemble.start_batch
+    monkeypatch.setattr(TranslationEnsemble, "start_batch", cramped)
     with raises(DataError, "line 3", "6 tokens", "beam of 5", "--beam", "--max-length", line=3):
-        list(translate_lines(Translator((model(),)), as_sources(LINES[:3]), TranslationOptions(SearchOptions(), 1000)))
+        list(
+            translate_lines(
+                TranslationEnsemble((model(),)), as_sources(LINES[:3]), TranslationOptions(SearchOptions(), 1000)
+            )
+        )
     with raises(DataError, "line 9", "9 tokens", line=9):
-        score_pairs(Translator((model(),)), [[4], [4] * 9], [[5], [5]], first_line=8)
+        score_pairs(TranslationEnsemble((model(),)), [[4], [4] * 9], [[5], [5]], first_line=8)
 
 
 def test_other_errors_are_not_out_of_memory() -> None:
@@ -148,14 +162,14 @@ def test_other_errors_are_not_out_of_memory() -> None:
 
 def test_memory_is_independent_of_the_number_of_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        translate, "_search_batch", lambda _, many, __: [[Hypothesis((4, 5), -1.0, -0.3)] for _ in many]
+        translate, "_search_batch", lambda _, many, __: [[SearchHypothesis((4, 5), -1.0, -0.3)] for _ in many]
     )
     options = TranslationOptions(SearchOptions(), 1000)
 
     def peak(count: int) -> int:
         lines = ((f"the king sat on the mat {number % 10}", UNCONSTRAINED) for number in range(count))
         tracemalloc.start()
-        for _ in translate_lines(Translator((model(),)), lines, options, block_lines=50):
+        for _ in translate_lines(TranslationEnsemble((model(),)), lines, options, block_lines=50):
             pass
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -175,7 +189,9 @@ def test_unknown_and_empty_sources_have_outputs() -> None:
 
 def test_constrained_empty_source_is_translated() -> None:
     constraints = Constraints(prefix=(5, 6), sequences=((7,),))
-    ((one,),) = search_batches(Translator((model(),)), [[]], [constraints], TranslationOptions(SearchOptions(), 100))
+    ((one,),) = search_batches(
+        TranslationEnsemble((model(),)), [[]], [constraints], TranslationOptions(SearchOptions(), 100)
+    )
     assert one.ids[:2] == (5, 6)
     assert 7 in one.ids
 
@@ -184,7 +200,7 @@ def test_source_features_are_encoded_but_not_output() -> None:
     here = replace(model(), tokenizer=FeaturedTokenizer(tokenizer("words")))
     options = TranslationOptions(SearchOptions(beam=2, max_length=4), 100, keep_attention=True)
     lines = as_sources(["the king\tV;the", "\tV", "\t"])
-    king, alone, empty = translate_lines(Translator((here,)), lines, options)
+    king, alone, empty = translate_lines(TranslationEnsemble((here,)), lines, options)
     assert king.source == ("␉V", "␉the", "the", "king")
     assert (alone.source, empty.source, empty.outputs) == (("␉V",), (), ("",))
     for hypothesis in king.hypotheses:
@@ -205,15 +221,15 @@ def test_unknown_words_are_replaced_in_text_and_tokens() -> None:
         here.network.output_bias[special_tokens.UNK] = 50.0
     search = SearchOptions(beam=2, allow_unknown=True, max_length=4)
     options = TranslationOptions(search, 100, keep_attention=True, replace_unknown=True)
-    (one,) = translate_lines(Translator((here,)), as_sources(["Brno Brno"]), options)
+    (one,) = translate_lines(TranslationEnsemble((here,)), as_sources(["Brno Brno"]), options)
     assert set(one.tokens[0]) == set(one.source)
     assert "<unk>" not in one.outputs[0]
     with_lexicon = replace(options, lexicon={"Brno": "Brünn"})
-    (one,) = translate_lines(Translator((here,)), as_sources(["Brno Brno"]), with_lexicon)
+    (one,) = translate_lines(TranslationEnsemble((here,)), as_sources(["Brno Brno"]), with_lexicon)
     assert set(one.tokens[0]) == {"Brünn"}
     assert set(one.outputs[0].split()) == {"Brünn"}
     (one,) = translate_lines(
-        Translator((here,)), as_sources(["Brno Brno"]), replace(with_lexicon, replace_unknown=False)
+        TranslationEnsemble((here,)), as_sources(["Brno Brno"]), replace(with_lexicon, replace_unknown=False)
     )
     assert set(one.tokens[0]) == {"<unk>"}
 
@@ -227,13 +243,17 @@ def test_lines_are_read_lazily(tmp_path: Path) -> None:
             yield line
 
     some = read_constraints(ConstraintReader(model(), ConstraintFiles()), lines())
-    next(translate_lines(Translator((model(),)), some, TranslationOptions(SearchOptions(beam=1), 100), block_lines=1))
+    next(
+        translate_lines(
+            TranslationEnsemble((model(),)), some, TranslationOptions(SearchOptions(beam=1), 100), block_lines=1
+        )
+    )
     assert len(taken) == 1
 
 
 def test_pair_scores_are_independent_of_batches() -> None:
     sources, targets = [[4, 5], [], [6] * 7, [1, 1]], [[5, 4, 4], [9], [], [1, 7]]
-    pair = Translator((model(),))
+    pair = TranslationEnsemble((model(),))
     together = score_pairs(pair, sources, targets)
     for source, target, wanted in zip(sources, targets, together, strict=True):
         (alone,) = score_pairs(pair, [source], [target])

@@ -10,7 +10,7 @@ from tests.embeddings.samples import SUBWORDS, make_table, random_matrix
 from tests.raising import raises
 
 import rnnkit.embeddings
-from rnnkit.embeddings import Vectors
+from rnnkit.embeddings import WordVectors
 from rnnkit.embeddings.vectors import Neighbor, UnknownWord
 from rnnkit.errors import FormatError, UsageError
 
@@ -18,15 +18,15 @@ NAMES = ["one", "two", "three", "four", "five", "six", "seven"]
 
 
 @pytest.fixture
-def vectors() -> Vectors:
-    return Vectors.of(NAMES, random_matrix(7, 5), range(7, 0, -1))
+def vectors() -> WordVectors:
+    return WordVectors.of(NAMES, random_matrix(7, 5), range(7, 0, -1))
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
     return float(one @ other / np.sqrt((one @ one) * (other @ other)))
 
 
-def test_a_table_of_words(vectors: Vectors) -> None:
+def test_a_table_of_words(vectors: WordVectors) -> None:
     assert (len(vectors), vectors.dimension, list(vectors.words)) == (7, 5, NAMES)
     assert vectors.counts is not None
     assert vectors.counts.tolist() == [7, 6, 5, 4, 3, 2, 1]
@@ -34,11 +34,11 @@ def test_a_table_of_words(vectors: Vectors) -> None:
     assert "sex" not in vectors
     assert np.array_equal(vectors["three"], vectors.matrix_VD[2])
     with pytest.raises(ValueError, match="2 words, 3 rows"):
-        Vectors.of(["a", "b"], random_matrix(3))
+        WordVectors.of(["a", "b"], random_matrix(3))
 
 
 def test_the_package_exports_vectors_only() -> None:
-    assert rnnkit.embeddings.Vectors is Vectors
+    assert rnnkit.embeddings.WordVectors is WordVectors
     with pytest.raises(AttributeError, match=r"module 'rnnkit\.embeddings' has no attribute 'Vektors'"):
         rnnkit.embeddings.Vektors  # noqa: B018
 
@@ -54,16 +54,16 @@ def test_the_package_exports_vectors_only() -> None:
 )
 def test_a_word_in_another_unicode_form(known: str, asked: str, form: str) -> None:
     with raises(UnknownWord, repr(known)) as caught:
-        Vectors.of([known, "other"], random_matrix(2, 3))[asked]
+        WordVectors.of([known, "other"], random_matrix(2, 3))[asked]
     assert form in str(caught.value.hint).split()
 
 
-def test_vectors_are_copies(vectors: Vectors) -> None:
+def test_vectors_are_copies(vectors: WordVectors) -> None:
     vectors["one"][:] = 0
     assert vectors["one"].any()
 
 
-def test_neighbors_are_all_others_by_cosine(vectors: Vectors) -> None:
+def test_neighbors_are_all_others_by_cosine(vectors: WordVectors) -> None:
     near = vectors.neighbors("two", count=9)
     query = vectors["two"]
     expected = sorted(((cosine(vectors[name], query), name) for name in NAMES if name != "two"), reverse=True)
@@ -73,7 +73,7 @@ def test_neighbors_are_all_others_by_cosine(vectors: Vectors) -> None:
     assert vectors.neighbors("two", count=0) == []
 
 
-def test_neighbors_of_a_vector_and_among_the_first(vectors: Vectors) -> None:
+def test_neighbors_of_a_vector_and_among_the_first(vectors: WordVectors) -> None:
     [nearest] = vectors.neighbors(vectors["two"], 1)
     assert nearest.word == "two"
     assert nearest.similarity == pytest.approx(1)
@@ -84,18 +84,18 @@ def test_neighbors_of_a_vector_and_among_the_first(vectors: Vectors) -> None:
 
 
 def test_ties_keep_the_order_of_the_table() -> None:
-    vectors = Vectors.of(["a", "b", "c", "d"], np.array([[1, 0], [3, 0], [0, 1], [2, 0]], np.float32))
+    vectors = WordVectors.of(["a", "b", "c", "d"], np.array([[1, 0], [3, 0], [0, 1], [2, 0]], np.float32))
     assert [neighbor.word for neighbor in vectors.neighbors("b", 2)] == ["a", "d"]
     assert [neighbor.word for neighbor in vectors.neighbors("c", 2)] == ["a", "b"]
 
 
-def test_similarity(vectors: Vectors) -> None:
+def test_similarity(vectors: WordVectors) -> None:
     assert vectors.similarity("one", "six") == pytest.approx(cosine(vectors["one"], vectors["six"]), abs=1e-6)
     assert vectors.similarity("one", "one") == pytest.approx(1)
 
 
 def test_zero_vectors_have_similarity_0() -> None:
-    vectors = Vectors.of(["zero", "a", "b"], np.array([[0, 0], [1, 2], [-1, -2]], np.float32))
+    vectors = WordVectors.of(["zero", "a", "b"], np.array([[0, 0], [1, 2], [-1, -2]], np.float32))
     assert vectors.similarity("zero", "a") == 0
     assert vectors.neighbors("zero") == [Neighbor("a", 0), Neighbor("b", 0)]
     assert [neighbor.word for neighbor in vectors.neighbors("a")] == ["zero", "b"]
@@ -104,13 +104,13 @@ def test_zero_vectors_have_similarity_0() -> None:
 
 def test_odd_one_out() -> None:
     rows = np.array([[9, 1, 0], [1, 0, 0], [5, 0, 1], [0, 0, 2]], np.float32)
-    vectors = Vectors.of(["a", "b", "c", "odd"], rows)
+    vectors = WordVectors.of(["a", "b", "c", "odd"], rows)
     assert vectors.odd_one_out(["a", "odd", "b", "c"]) == "odd"
     with raises(UsageError, "three", "got 2"):
         vectors.odd_one_out(["a", "b"])
 
 
-def test_analogy_is_arithmetic_of_normalized_vectors(vectors: Vectors) -> None:
+def test_analogy_is_arithmetic_of_normalized_vectors(vectors: WordVectors) -> None:
     units = vectors.matrix_VD / np.linalg.norm(vectors.matrix_VD, axis=1, keepdims=True)
     sum_D = units[0] + units[1] - units[2]
     found = vectors.analogy(["one", "two"], ["three"], count=2)
@@ -123,7 +123,7 @@ def test_analogy_is_arithmetic_of_normalized_vectors(vectors: Vectors) -> None:
 
 @given(st.integers(0, 12), st.integers(0, 12))
 def test_unit_rows_have_length_one(first: int, second: int) -> None:
-    vectors = Vectors.of(NAMES, random_matrix(7, 3) * 1e-30)
+    vectors = WordVectors.of(NAMES, random_matrix(7, 3) * 1e-30)
     for asked in (first, second):
         rows = vectors.unit_rows(asked)
         assert rows.shape == (min(asked, 7), 3)
@@ -133,7 +133,7 @@ def test_unit_rows_have_length_one(first: int, second: int) -> None:
 
 
 def test_unknown_words_and_suggestions() -> None:
-    vectors = Vectors.of(["Berlin", "berries", "of"], random_matrix(3))
+    vectors = WordVectors.of(["Berlin", "berries", "of"], random_matrix(3))
     for asked, hint in (("berlin", "Berlin"), ("beries", "berries"), ("OF", "of")):
         with pytest.raises(UnknownWord) as caught:
             vectors[asked]
@@ -146,7 +146,7 @@ def test_unknown_words_and_suggestions() -> None:
 
 def test_unseen_words_are_composed_of_their_ngrams() -> None:
     table = make_table(subwords=True)
-    vectors = Vectors(table)
+    vectors = WordVectors(table)
     assert table.buckets_KD is not None
     expected = table.buckets_KD[SUBWORDS.rows("unseen")].mean(axis=0)
     assert vectors["unseen"] == pytest.approx(expected, abs=1e-6)
@@ -159,7 +159,7 @@ def test_unseen_words_are_composed_of_their_ngrams() -> None:
 def test_a_word_too_short_for_any_ngram_is_unknown() -> None:
     from rnnkit.embeddings.subword_ngrams import Subwords
 
-    vectors = Vectors.of(["long"], random_matrix(1), None, Subwords(4, 6, 5), random_matrix(5))
+    vectors = WordVectors.of(["long"], random_matrix(1), None, Subwords(4, 6, 5), random_matrix(5))
     assert vectors["ab"].shape == (3,)
     with pytest.raises(UnknownWord):
         vectors["a"]
@@ -169,7 +169,7 @@ def test_a_word_too_short_for_any_ngram_is_unknown() -> None:
 def test_nan_is_found_at_use(number: float) -> None:
     matrix = random_matrix(7)
     matrix[4, 1] = number
-    vectors = Vectors.of(NAMES, matrix)
+    vectors = WordVectors.of(NAMES, matrix)
     assert vectors.similarity("one", "two")
     assert len(vectors.neighbors("one", restrict=4)) == 3
     for use in (lambda: vectors["five"], lambda: vectors.neighbors("one"), vectors.unit_rows):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnkit.embeddings.vectors import Vectors
+from rnnkit.embeddings.vectors import WordVectors
 from rnnkit.evaluation import analogies
 from rnnkit.evaluation.analogies import (
     AnalogyQuestion,
@@ -45,7 +45,7 @@ def test_questions_before_any_section() -> None:
     assert questions[0].section == "(no section)"
 
 
-def one_by_one(questions: list[AnalogyQuestion], vectors: Vectors, restrict: int) -> list[bool | None]:
+def one_by_one(questions: list[AnalogyQuestion], vectors: WordVectors, restrict: int) -> list[bool | None]:
     """The plain reference: whether each answer is right, None where a word is beyond the restriction."""
     known = set(vectors.words[:restrict])
     right: list[bool | None] = []
@@ -63,7 +63,7 @@ def test_blocks_equal_single_questions(monkeypatch: pytest.MonkeyPatch, block: i
     random = np.random.default_rng(11)
     words = [f"w{number}" for number in range(35)]
     grid = random.normal(size=(7, 1, 5)) + random.normal(size=(1, 5, 5)) + 0.3 * random.normal(size=(7, 5, 5))
-    vectors = Vectors.of(words, grid.reshape(35, 5).astype(np.float32))
+    vectors = WordVectors.of(words, grid.reshape(35, 5).astype(np.float32))
     drawn = random.integers(0, (7, 5), size=(150, 2)), random.integers(0, (7, 5), size=(150, 2))
     questions = [
         AnalogyQuestion(
@@ -91,7 +91,7 @@ QUESTION = AnalogyQuestion("family", "man", "king", "woman", "queen")
 
 def test_other_cases_of_the_question_s_words_are_no_answers() -> None:
     """`KING` lies nearest but is a word of the question; `Queen` is nearer than `queen` and as good."""
-    vectors = Vectors.of(WORDS, MATRIX_VD)
+    vectors = WordVectors.of(WORDS, MATRIX_VD)
     assert vectors.analogy(["king", "woman"], ["man"], 2)[0].word in ("KING", "Queen")
     assert evaluate_analogies([QUESTION], vectors, 7) == [SectionScore("family", 1, 1, 1)]
     assert evaluate_analogies([AnalogyQuestion("family", "MAN", "King", "WOMAN", "QUEEN")], vectors, 7) == [
@@ -105,7 +105,7 @@ TURKISH_VD = np.array([[1, 0], [0, 1], [-1, 0], [0, -1], [0.1, 1], [0.1, -1]], d
 
 
 def test_letters_that_upper_case_makes_one_stay_two_words() -> None:
-    vectors = Vectors.of(LETTERS, TURKISH_VD)
+    vectors = WordVectors.of(LETTERS, TURKISH_VD)
     for ignore_case in (True, False):
         for a, b, c in (("masse", "hudut", "volumen"), ("sinir", "sınır", "masse"), ("maße", "sınır", "hudut")):
             answer = vectors.analogy([b, c], [a], 1)[0].word
@@ -115,7 +115,7 @@ def test_letters_that_upper_case_makes_one_stay_two_words() -> None:
 
 
 def test_a_word_beyond_the_restriction_is_not_taken_for_another() -> None:
-    vectors = Vectors.of(["a", "b", "sinir", "c", "sınır"], np.eye(5, dtype=np.float32))
+    vectors = WordVectors.of(["a", "b", "sinir", "c", "sınır"], np.eye(5, dtype=np.float32))
     assert evaluate_analogies([AnalogyQuestion("x", "a", "b", "c", "sınır")], vectors, 4) == [
         SectionScore("x", 0, 0, 1)
     ]
@@ -123,21 +123,21 @@ def test_a_word_beyond_the_restriction_is_not_taken_for_another() -> None:
 
 
 def test_questions_beyond_the_restriction_are_not_asked() -> None:
-    vectors = Vectors.of(WORDS, MATRIX_VD)
+    vectors = WordVectors.of(WORDS, MATRIX_VD)
     assert evaluate_analogies([QUESTION], vectors, 3) == [SectionScore("family", 0, 0, 1)]
     assert evaluate_analogies([QUESTION], vectors, 4) == [SectionScore("family", 1, 1, 1)]
     assert evaluate_analogies([QUESTION], vectors, 1000) == [SectionScore("family", 1, 1, 1)]
 
 
 def test_an_answer_that_stands_in_the_question_is_never_right() -> None:
-    vectors = Vectors.of(WORDS[:3], MATRIX_VD[:3])
+    vectors = WordVectors.of(WORDS[:3], MATRIX_VD[:3])
     assert evaluate_analogies([AnalogyQuestion("x", "man", "king", "woman", "woman")], vectors, 3) == [
         SectionScore("x", 0, 1, 1)
     ]
 
 
 def test_nothing_to_ask() -> None:
-    assert evaluate_analogies([], Vectors.of(WORDS, MATRIX_VD), 7) == []
+    assert evaluate_analogies([], WordVectors.of(WORDS, MATRIX_VD), 7) == []
 
 
 def test_sums_and_shares() -> None:

@@ -15,7 +15,7 @@ from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.errors import TrainingError
 from rnnkit.evaluation.dynamic_evaluation import DynamicEvaluator, DynamicSettings, reference_dynamic_step
 from rnnkit.evaluation.perplexity import FloatArray, make_evaluator, token_log_probs
-from rnnkit.models.language_model import LanguageModel
+from rnnkit.models.language_model import LanguageModelNetwork
 from rnnkit.nn import kinds
 from rnnkit.text import special_tokens
 
@@ -29,7 +29,7 @@ def text(lines: int = 8, seed: int = 2) -> SentenceDataset:
     return SentenceDataset(np.concatenate(parts).astype(np.uint16), np.cumsum([0, *map(len, parts)]))
 
 
-def dynamic(network: LanguageModel, settings: DynamicSettings, lines: SentenceDataset) -> FloatArray:
+def dynamic(network: LanguageModelNetwork, settings: DynamicSettings, lines: SentenceDataset) -> FloatArray:
     return token_log_probs(DynamicEvaluator(network, settings), lines)
 
 
@@ -55,7 +55,9 @@ def test_the_network_and_its_surroundings_stay_as_they_are(context: str, method:
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
-def gradients(network: LanguageModel, ids: list[int], last: int, state: object) -> tuple[dict[str, Tensor], object]:
+def gradients(
+    network: LanguageModelNetwork, ids: list[int], last: int, state: object
+) -> tuple[dict[str, Tensor], object]:
     """Those of one segment's mean loss, by plain autograd; and the state behind it."""
     before = network.initial_state(1) if state is None else state
     reading = network.hidden_states(torch.tensor([[last, *ids[:-1]]]), before)  # type: ignore[arg-type]

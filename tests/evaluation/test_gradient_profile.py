@@ -23,7 +23,7 @@ from rnnkit.evaluation.gradient_profile import (
     state_gradient_norms,
 )
 from rnnkit.evaluation.perplexity import single_thread
-from rnnkit.models.language_model import LanguageModel, LMConfig
+from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.nn import kinds
 from rnnkit.nn.mingru import MinGRULayer
 from rnnkit.nn.recurrent_layer import RecurrentLayer
@@ -46,7 +46,7 @@ def tokens(rows: int, length: int, size: int = tiny_models.SIZE, seed: int = 3) 
     return window_NT[:, :-1], window_NT[:, -1]
 
 
-def loss(network: LanguageModel, hidden_NE: Tensor, target_N: Tensor) -> Tensor:
+def loss(network: LanguageModelNetwork, hidden_NE: Tensor, target_N: Tensor) -> Tensor:
     log_p_NV = torch.log_softmax(hidden_NE @ network.output_weight.T + network.output_bias, dim=1)
     return -log_p_NV[torch.arange(len(target_N)), target_N].sum()
 

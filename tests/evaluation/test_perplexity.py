@@ -16,7 +16,7 @@ from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.errors import DataError
 from rnnkit.evaluation import perplexity, validation
 from rnnkit.evaluation.perplexity import FloatArray, LineEvaluator, make_evaluator, stream_log_probs, token_log_probs
-from rnnkit.models.language_model import LanguageModel
+from rnnkit.models.language_model import LanguageModelNetwork
 from rnnkit.nn import kinds
 from rnnkit.text import special_tokens
 from rnnkit.training.signals import StopRequest
@@ -33,7 +33,7 @@ def text(lines: int = 23, seed: int = 1, longest: int = 11) -> SentenceDataset:
 
 
 @torch.no_grad()
-def one_by_one(network: LanguageModel, ids: Sequence[int]) -> FloatArray:
+def one_by_one(network: LanguageModelNetwork, ids: Sequence[int]) -> FloatArray:
     """The definition: read a token, look at the distribution of the next."""
     state, last, found = network.initial_state(1), special_tokens.EOS, []
     for row in ids:

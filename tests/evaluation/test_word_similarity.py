@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.embeddings.subword_ngrams import Subwords
-from rnnkit.embeddings.vectors import Vectors
+from rnnkit.embeddings.vectors import WordVectors
 from rnnkit.evaluation.word_similarity import (
     RatedPair,
     average_ranks,
@@ -140,7 +140,7 @@ def test_numbers_that_are_words_are_no_index() -> None:
     ],
 )
 def test_why_a_correlation_is_not_defined(pairs: list[tuple[str, str, float]], why: str | None) -> None:
-    found = correlate([RatedPair(*pair) for pair in pairs], Vectors.of(WORDS, MATRIX_VD))
+    found = correlate([RatedPair(*pair) for pair in pairs], WordVectors.of(WORDS, MATRIX_VD))
     assert found.undefined == why
     assert found.as_dict().get("undefined") == why
     assert (found.spearman is None) == (why is not None or not found.used)
@@ -155,7 +155,7 @@ EXACT = [
 
 @pytest.mark.parametrize("order", [list(B2), list(reversed(B2))])
 def test_a_pair_has_the_vectors_of_its_own_words(order: list[str]) -> None:
-    vectors = Vectors.of(order, np.array([B2[word] for word in order], dtype=np.float32))
+    vectors = WordVectors.of(order, np.array([B2[word] for word in order], dtype=np.float32))
     folded, exact = (correlate(EXACT, vectors, ignore_case) for ignore_case in (True, False))
     assert folded == exact
     assert exact.spearman is not None
@@ -163,7 +163,7 @@ def test_a_pair_has_the_vectors_of_its_own_words(order: list[str]) -> None:
 
 
 def test_pairs_without_vectors_are_left_out() -> None:
-    vectors = Vectors.of(WORDS, MATRIX_VD)
+    vectors = WordVectors.of(WORDS, MATRIX_VD)
     pairs = [
         RatedPair("Sun", "moon", 9),
         RatedPair("sun", "Rome", 1),
@@ -177,7 +177,7 @@ def test_pairs_without_vectors_are_left_out() -> None:
 
 
 def test_the_most_frequent_of_several_cases_counts() -> None:
-    vectors = Vectors.of(WORDS, MATRIX_VD)
+    vectors = WordVectors.of(WORDS, MATRIX_VD)
     pairs = [RatedPair("sun", "ROME", 1), RatedPair("sun", "moon", 2)]  # the vector of Rome is far from the sun
     assert correlate(pairs, vectors).spearman == 1
     lower = [RatedPair("sun", "rome", 1), RatedPair("sun", "moon", 2)]
@@ -186,14 +186,14 @@ def test_the_most_frequent_of_several_cases_counts() -> None:
 
 def test_unseen_words_are_composed_where_that_is_asked_for() -> None:
     buckets = np.random.default_rng(7).normal(size=(5, 3)).astype(np.float32)
-    vectors = Vectors.of(WORDS, MATRIX_VD, None, Subwords(2, 3, 5), buckets)
+    vectors = WordVectors.of(WORDS, MATRIX_VD, None, Subwords(2, 3, 5), buckets)
     pairs = [RatedPair("sun", "sunny", 1), RatedPair("sun", "moon", 2), RatedPair("moonlight", "Sunny", 3)]
     assert correlate(pairs, vectors).used == 1
     assert correlate(pairs, vectors, unseen=True).used == 3
 
 
 def test_a_file_without_known_words() -> None:
-    found = correlate([RatedPair("x", "y", 1)], Vectors.of(WORDS, MATRIX_VD))
+    found = correlate([RatedPair("x", "y", 1)], WordVectors.of(WORDS, MATRIX_VD))
     assert found.as_dict() == {"spearman": None, "used": 0, "pairs": 1, "coverage": 0.0}
 
 

@@ -30,7 +30,7 @@ from rnnkit.io.npy import open_array
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.arpa.arpa_reader import read_arpa
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.reports.artefact import describe
 from rnnkit.stages.inference import decode
 from rnnkit.text import special_tokens
@@ -159,7 +159,7 @@ def _counts(folder: Path) -> None:
     ngram_store.save(folder / ngram_store.NAME, read_arpa(folder / "arpa")[0])
 
 
-def _ask(model: NgramModel) -> object:
+def _ask(model: BackoffModel) -> object:
     """Walk through all that was read."""
     model.score(np.array([special_tokens.UNK, special_tokens.EOS]), np.array([0, 2]))
     return [model.log_probabilities(state) for state in range(len(model.backoff_I))]

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 from rnnkit.models import language_model
-from rnnkit.models.language_model import LanguageModel, LMConfig, flatten_time_major, select_predictions
+from rnnkit.models.language_model import LanguageModelNetwork, LMConfig, flatten_time_major, select_predictions
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
 from rnnkit.text.special_tokens import PAD
 
 V, T, B = 13, 11, 3
 
 
-def make(arch: str = "lstm", **changes: Any) -> LanguageModel:
+def make(arch: str = "lstm", **changes: Any) -> LanguageModelNetwork:
     torch.manual_seed(5)
     sizes = {"embedding": 8, "hidden": 8} if arch == "transformer" else {"embedding": 6, "hidden": 10}
     config = LMConfig(arch, V, layers=2, heads=2, memory=64, **{**sizes, **changes})  # type: ignore[arg-type]
-    return LanguageModel(config)
+    return LanguageModelNetwork(config)
 
 
 def text(rows: int = B, steps: int = T) -> Tensor:

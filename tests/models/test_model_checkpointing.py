@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.models import language_model
-from rnnkit.models.language_model import LanguageModel, LMConfig
+from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
@@ -29,7 +29,7 @@ def ids(steps: int, seed: int = 1) -> Tensor:
 
 def lm_loss(network: nn.Module) -> Tensor:
     """The loss of two consecutive segments of a text."""
-    assert isinstance(network, LanguageModel)
+    assert isinstance(network, LanguageModelNetwork)
     state, total = network.initial_state(B), torch.zeros(())
     for seed in (1, 2):
         reading = network.hidden_states(ids(T, seed), state)
@@ -53,7 +53,7 @@ def seq2seq_loss(network: nn.Module) -> Tensor:
 
 def language_model_of(**changes: Any) -> Callable[[], nn.Module]:
     shape = {"arch": "lstm", "embedding": 8, "hidden": 12, "layers": 3, **DROPPED, **changes}
-    return lambda: LanguageModel(LMConfig(vocabulary=V, **shape))
+    return lambda: LanguageModelNetwork(LMConfig(vocabulary=V, **shape))
 
 
 def masked_lm_of(**changes: Any) -> Callable[[], nn.Module]:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from rnnkit.embeddings.subword_ngrams import Subwords
-from rnnkit.embeddings.vectors import Vectors
+from rnnkit.embeddings.vectors import WordVectors
 from rnnkit.models import pretrained_embeddings
 from rnnkit.text.vocabulary import Vocabulary
 
@@ -19,9 +19,9 @@ def vocabulary(*tokens: str) -> Vocabulary:
     return Vocabulary.from_counts({token: 10_000 - rank for rank, token in enumerate(tokens)})
 
 
-def vectors(*words: str, scale: float = 1.0) -> Vectors:
+def vectors(*words: str, scale: float = 1.0) -> WordVectors:
     random = np.random.default_rng(3)
-    return Vectors.of(words, (scale * random.normal(2.0, 3.0, (len(words), DIMENSION))).astype(np.float32))
+    return WordVectors.of(words, (scale * random.normal(2.0, 3.0, (len(words), DIMENSION))).astype(np.float32))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_spellings_are_tried_in_order(token: str, words: list[str], match: str |
 
 
 def test_special_tokens_and_zeros_have_no_vector() -> None:
-    known = Vectors.of(["</s>", "<unk>", "a", "b"], np.array([[1.0], [1.0], [0.0], [2.0]], np.float32))
+    known = WordVectors.of(["</s>", "<unk>", "a", "b"], np.array([[1.0], [1.0], [0.0], [2.0]], np.float32))
     found = pretrained_embeddings.match_vectors(vocabulary("a", "b", "</s>"), known)
     assert found.rows.tolist() == [5, 6], "the text </s> is an ordinary token, the symbol is none"
     assert pretrained_embeddings.match_vectors(vocabulary("a"), known).vectors_ND.shape == (0, 1)
@@ -59,7 +59,7 @@ def test_special_tokens_and_zeros_have_no_vector() -> None:
 def test_unknown_words_are_composed_from_subwords() -> None:
     random = np.random.default_rng(4)
     buckets_KD = random.normal(size=(50, DIMENSION)).astype(np.float32)
-    known = Vectors.of(["haus"], np.ones((1, DIMENSION), np.float32), None, Subwords(3, 4, 50), buckets_KD)
+    known = WordVectors.of(["haus"], np.ones((1, DIMENSION), np.float32), None, Subwords(3, 4, 50), buckets_KD)
     found = pretrained_embeddings.match_vectors(vocabulary("▁Hund", "haus"), known)
     assert found.rows.tolist() == [5, 4], "composed ones are last"
     assert found.composed == 1

@@ -7,9 +7,9 @@ import pytest
 import torch
 from tests.tiny_models import SIZE, counts, speaker, vocabulary
 
-from rnnkit.models.language_model import LanguageModel
+from rnnkit.models.language_model import LanguageModelNetwork
 from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
 from rnnkit.text.special_tokens import BOS, EOS, UNK
 
@@ -18,7 +18,7 @@ FIRST = torch.full((3, 1), BOS)
 
 
 @torch.no_grad()
-def line_log_probabilities(network: LanguageModel, ids: list[int]) -> torch.Tensor:
+def line_log_probabilities(network: LanguageModelNetwork, ids: list[int]) -> torch.Tensor:
     """Log-probabilities of the token after the ids, computed from the whole line (V,)."""
     output = network.hidden_states(torch.tensor([[EOS, *ids]]), network.initial_state(1))
     return network.log_probabilities(output.hidden_BTE[:, -1])[0]
@@ -88,7 +88,7 @@ def test_an_empty_prompt_starts_a_text() -> None:
     torch.testing.assert_close(first_B1V[1, 0], line_log_probabilities(network, []))
 
 
-def ngram_log_probabilities(model: NgramModel, line: list[int]) -> list[float]:
+def ngram_log_probabilities(model: BackoffModel, line: list[int]) -> list[float]:
     """Log-probability of each token that may follow the ids, by scoring the lengthened line."""
     lines = [[*line, token] for token in range(SIZE) if token != BOS and token]
     scored = [model.score(np.array(one), np.array([0, len(one)]))[-1] for one in lines]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.ngrams.options import NgramOptions
 from rnnkit.text.special_tokens import BOS, EOS, NAMES, PAD
 
@@ -50,7 +50,7 @@ def random_lines(seed: int = 1, lines: int = 60, size: int = SIZE, longest: int 
     return text
 
 
-def make_model(lines: Lines | None = None, size: int = SIZE, **options: object) -> NgramModel:
+def make_model(lines: Lines | None = None, size: int = SIZE, **options: object) -> BackoffModel:
     """Estimate a model of a text."""
     ids, offsets = flatten(random_lines(size=size) if lines is None else lines)
     return estimate_ngram_model(ids, offsets, size, NgramOptions(**options))  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from rnnkit.events import Event, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.ngrams import store
 from rnnkit.ngrams.arpa.arpa_reader import read_arpa
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.text.special_tokens import BOS, EOS, NAMES, UNK
 
 from .samples import make_model
@@ -50,7 +50,7 @@ ngram 3=1
 LINES = GOOD.splitlines()
 
 
-def read(tmp_path: Path, text: str | bytes) -> tuple[NgramModel, list[str]]:
+def read(tmp_path: Path, text: str | bytes) -> tuple[BackoffModel, list[str]]:
     path = tmp_path / "a.arpa"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return read_arpa(path)

@@ -16,13 +16,13 @@ from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams import store
 from rnnkit.ngrams.arpa import arpa_repair
 from rnnkit.ngrams.arpa.arpa_reader import read_arpa
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.text.special_tokens import EOS, NAMES, UNK
 
 from .test_arpa_reader import FAULTS, GOOD, VARIANTS, replaced
 
 
-def repaired(tmp_path: Path, text: str | bytes) -> tuple[NgramModel, list[str], Repairs]:
+def repaired(tmp_path: Path, text: str | bytes) -> tuple[BackoffModel, list[str], Repairs]:
     path = tmp_path / "a.arpa"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     repairs = Repairs(path)
@@ -32,7 +32,7 @@ def repaired(tmp_path: Path, text: str | bytes) -> tuple[NgramModel, list[str], 
     return model, tokens, repairs
 
 
-def same(found: NgramModel, expected: NgramModel) -> bool:
+def same(found: BackoffModel, expected: BackoffModel) -> bool:
     return all(np.array_equal(mine, its) for mine, its in zip(found._arrays, expected._arrays, strict=True))
 
 

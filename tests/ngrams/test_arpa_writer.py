@@ -16,13 +16,13 @@ from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.ngrams.arpa.arpa_reader import read_arpa
 from rnnkit.ngrams.arpa.arpa_writer import merge_words, ngram_words, write_arpa
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.text.special_tokens import BOS, EOS, NAMES, UNK
 
 from .samples import TOKENS, Lines, flatten, lines_of, make_model, random_lines
 
 
-def assert_equal(one: NgramModel, other: NgramModel) -> None:
+def assert_equal(one: BackoffModel, other: BackoffModel) -> None:
     assert all(np.array_equal(mine, its) for mine, its in zip(one._arrays, other._arrays, strict=True))
 
 

@@ -21,7 +21,7 @@ from rnnkit.ngrams.arpa.arpa_reader import read_arpa
 from rnnkit.ngrams.arpa.arpa_writer import ngram_words, write_arpa
 from rnnkit.ngrams.ngram_counts import adjust_counts, count_ngrams
 from rnnkit.ngrams.ngram_estimation import build_model, estimate_ngram_model, prepare_text
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.ngrams.options import NgramOptions
 from rnnkit.text.special_tokens import BOS, EOS, NAMES, PAD
 from rnnkit.text.vocabulary import Vocabulary
@@ -53,7 +53,7 @@ def corpora() -> Path:
     return Path(os.environ["RNNKIT_CORPORA"])
 
 
-def largest_difference(kenlm: Any, path: Path, model: NgramModel, tokens: list[str], share: float = 1.0) -> float:
+def largest_difference(kenlm: Any, path: Path, model: BackoffModel, tokens: list[str], share: float = 1.0) -> float:
     """Return the largest difference to KenLM's log10 probabilities, over the n-grams of a share of the contexts."""
     other = kenlm.Model(str(path))
     random = np.random.default_rng(1)
@@ -140,7 +140,7 @@ def run_lmplz(lmplz: str, text: str, folder: Path, order: int, prune: tuple[int,
     return [tuple(map(float, discounts)) for discounts in reported]
 
 
-def table(model: NgramModel, tokens: list[str]) -> dict[str, tuple[float, float]]:
+def table(model: BackoffModel, tokens: list[str]) -> dict[str, tuple[float, float]]:
     """Return base-10 log-probabilities and log back-off weights of all n-grams but <pad>."""
     found = {}
     for order in range(1, model.order + 1):
@@ -153,7 +153,9 @@ def table(model: NgramModel, tokens: list[str]) -> dict[str, tuple[float, float]
     return found
 
 
-def estimate_with(discounts: Any, lines: list[list[int]], size: int, order: int, prune: tuple[int, ...]) -> NgramModel:
+def estimate_with(
+    discounts: Any, lines: list[list[int]], size: int, order: int, prune: tuple[int, ...]
+) -> BackoffModel:
     """Estimate a model with given discounts: those of lmplz differ slightly (see `smoothing.estimate_discounts`)."""
     ids, offsets = np.concatenate(lines).astype(np.int32), np.cumsum([0, *map(len, lines)])
     levels = list(count_ngrams(prepare_text(ids, offsets, size), size, order))

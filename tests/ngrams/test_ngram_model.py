@@ -12,14 +12,14 @@ from tests.raising import raises
 
 from rnnkit.errors import DataError
 from rnnkit.kernels import ngram_trie
-from rnnkit.ngrams.ngram_model import ROOT, NgramModel
+from rnnkit.ngrams.ngram_model import ROOT, BackoffModel
 from rnnkit.text.special_tokens import BOS, EOS, PAD
 
 from .samples import OUTCOMES, SIZE, Lines, flatten, lines_of, make_model, random_lines
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3, 5])
-def model(request: pytest.FixtureRequest) -> NgramModel:
+def model(request: pytest.FixtureRequest) -> BackoffModel:
     return make_model(order=request.param)
 
 
@@ -35,7 +35,7 @@ def test_scores_equal_steps_and_distributions(lines: Lines) -> None:
             state = after
 
 
-def test_scores_do_not_depend_on_other_lines(model: NgramModel) -> None:
+def test_scores_do_not_depend_on_other_lines(model: BackoffModel) -> None:
     lines = random_lines(seed=7)
     together = model.score(*flatten(lines))
     alone = np.concatenate([model.score(*flatten([line])) for line in lines])
@@ -43,7 +43,7 @@ def test_scores_do_not_depend_on_other_lines(model: NgramModel) -> None:
 
 
 @pytest.mark.parametrize("block", [1, 7, 30, 10_000])
-def test_blocks_are_whole_lines_with_equal_scores(model: NgramModel, block: int) -> None:
+def test_blocks_are_whole_lines_with_equal_scores(model: BackoffModel, block: int) -> None:
     lines = random_lines(seed=7)
     ids, offsets = flatten(lines)
     parts = list(model.score_blocks(ids, offsets, block))
@@ -79,12 +79,12 @@ def test_state_depends_on_the_last_words(history: list[int]) -> None:
     assert model.state_after(history[1:], model.state_after(history[:1])) == whole
 
 
-def test_state_after_a_given_state(model: NgramModel) -> None:
+def test_state_after_a_given_state(model: BackoffModel) -> None:
     assert model.state_after([], model.initial_state()) == model.initial_state()
     assert model.state_after(np.array([5], np.uint16), model.initial_state()) == model.step(model.initial_state(), 5)[1]
 
 
-def test_padding_and_bos_are_never_predicted(model: NgramModel) -> None:
+def test_padding_and_bos_are_never_predicted(model: BackoffModel) -> None:
     log_p = model.log_probabilities(model.initial_state())
     assert np.isneginf(log_p[[PAD, BOS]]).all() and np.isfinite(log_p[OUTCOMES]).all()
     assert log_p.dtype == np.float64 and log_p.shape == (SIZE,)
@@ -96,7 +96,7 @@ def test_a_unigram_model_has_one_state() -> None:
     assert model.sizes == (SIZE,) and model.order_begins == (0, 1, 1 + SIZE)
 
 
-def test_arrays_are_read_only(model: NgramModel) -> None:
+def test_arrays_are_read_only(model: BackoffModel) -> None:
     with pytest.raises(ValueError, match="read-only"):
         model.log10_A[0] = 1
 
@@ -110,7 +110,7 @@ def test_arrays_are_read_only(model: NgramModel) -> None:
         ([4, 3, PAD], ["id 0", "<pad>", "position 2"]),
     ],
 )
-def test_invalid_ids_are_rejected(model: NgramModel, ids: list[int], values: list[str]) -> None:
+def test_invalid_ids_are_rejected(model: BackoffModel, ids: list[int], values: list[str]) -> None:
     with raises(DataError, *values):
         model.score(np.array(ids), np.array([0, len(ids)]))
 
@@ -122,7 +122,7 @@ def test_position_of_an_invalid_id_is_in_the_whole_text() -> None:
 
 
 @pytest.mark.parametrize("word", [-1, SIZE])
-def test_steps_reject_ids_outside_the_vocabulary(model: NgramModel, word: int) -> None:
+def test_steps_reject_ids_outside_the_vocabulary(model: BackoffModel, word: int) -> None:
     with raises(DataError, f"id {word}", SIZE):
         model.step(ROOT, word)
     with raises(DataError, f"id {word}", "position 0", SIZE):
@@ -132,7 +132,7 @@ def test_steps_reject_ids_outside_the_vocabulary(model: NgramModel, word: int) -
 def test_a_step_by_hand() -> None:
     """Two words, bigrams <s> 4 and 4 5; everything else backs off."""
     inf = math.inf
-    model = NgramModel(
+    model = BackoffModel(
         order=2,
         vocabulary_size=6,
         word_A=np.array([0, 0, 1, 2, 3, 4, 5, 4, 5], np.int32),

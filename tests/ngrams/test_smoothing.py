@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.ngrams import ngram_reference
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.ngrams.smoothing import Discounts, discount_counts, estimate_discounts
 from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
@@ -29,7 +29,7 @@ def histories(lines: Lines) -> set[tuple[int, ...]]:
 
 
 def assert_same(
-    model: NgramModel, probability: ngram_reference.Probability, lines: Lines, outcomes: Sequence[int] = OUTCOMES
+    model: BackoffModel, probability: ngram_reference.Probability, lines: Lines, outcomes: Sequence[int] = OUTCOMES
 ) -> None:
     for history in histories(lines):
         found = model.log_probabilities(model.state_after(history[1:], model.initial_state()))
@@ -37,7 +37,7 @@ def assert_same(
         assert found[outcomes] == pytest.approx(expected, rel=CLOSE, abs=CLOSE)
 
 
-def discounts_of(model: NgramModel) -> Sequence[Discounts]:
+def discounts_of(model: BackoffModel) -> Sequence[Discounts]:
     found: Sequence[Discounts] = model.facts["discounts"]
     return found
 

@@ -15,13 +15,13 @@ from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.ngrams import store
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 
 from .samples import flatten, make_model, random_lines
 
 
 @pytest.fixture
-def model() -> NgramModel:
+def model() -> BackoffModel:
     return make_model(order=3)
 
 
@@ -38,14 +38,14 @@ def test_a_model_is_loaded_unchanged(tmp_path: Path, order: int) -> None:
     store.check(loaded, "the model")
 
 
-def test_arrays_are_mapped_and_read_only(tmp_path: Path, model: NgramModel) -> None:
+def test_arrays_are_mapped_and_read_only(tmp_path: Path, model: BackoffModel) -> None:
     store.save(tmp_path / "m", model)
     loaded = store.load(tmp_path / "m")
     assert isinstance(loaded.log10_A.base, np.memmap)
     assert not loaded.log10_A.flags.writeable
 
 
-def test_file_is_safetensors_and_deterministic(tmp_path: Path, model: NgramModel) -> None:
+def test_file_is_safetensors_and_deterministic(tmp_path: Path, model: BackoffModel) -> None:
     store.save(tmp_path / "m", model)
     store.save(tmp_path / "again", make_model(order=3))
     assert (tmp_path / "m").read_bytes() == (tmp_path / "again").read_bytes()
@@ -54,7 +54,7 @@ def test_file_is_safetensors_and_deterministic(tmp_path: Path, model: NgramModel
     assert np.array_equal(tensors["log10"], model.log10_A)
 
 
-def test_full_disk_leaves_the_old_file(tmp_path: Path, model: NgramModel) -> None:
+def test_full_disk_leaves_the_old_file(tmp_path: Path, model: BackoffModel) -> None:
     store.save(tmp_path / "m", make_model(order=1))
     with raises(ArtefactError, tmp_path / "m"), limit_files(500):
         store.save(tmp_path / "m", model)
@@ -94,7 +94,7 @@ def damage(path: Path, change: Any) -> None:
         (lambda header, about: header.update(log10=header["backoff"]), ["damaged", "lengths"]),
     ],
 )
-def test_inconsistent_headers_are_rejected(tmp_path: Path, model: NgramModel, change: Any, values: list[str]) -> None:
+def test_inconsistent_headers_are_rejected(tmp_path: Path, model: BackoffModel, change: Any, values: list[str]) -> None:
     store.save(tmp_path / "m", model)
     damage(tmp_path / "m", change)
     with raises(FormatError, tmp_path / "m", *values, path=tmp_path / "m"):
@@ -102,14 +102,14 @@ def test_inconsistent_headers_are_rejected(tmp_path: Path, model: NgramModel, ch
 
 
 @pytest.mark.parametrize("cut", [0, 5, 100, -4, -1])
-def test_truncated_files_are_rejected(tmp_path: Path, model: NgramModel, cut: int) -> None:
+def test_truncated_files_are_rejected(tmp_path: Path, model: BackoffModel, cut: int) -> None:
     store.save(tmp_path / "m", model)
     (tmp_path / "m").write_bytes((tmp_path / "m").read_bytes()[:cut])
     with raises(FormatError, path=tmp_path / "m"):
         store.load(tmp_path / "m")
 
 
-def test_extra_bytes_are_rejected(tmp_path: Path, model: NgramModel) -> None:
+def test_extra_bytes_are_rejected(tmp_path: Path, model: BackoffModel) -> None:
     store.save(tmp_path / "m", model)
     with (tmp_path / "m").open("ab") as file:
         file.write(b"more")
@@ -148,7 +148,7 @@ def change_one(array: Any, index: Any, value: Any) -> Any:
         ("backoff_I", 5, np.nan, "probability"),
     ],
 )
-def test_check_finds_invalid_values(model: NgramModel, name: str, index: Any, value: Any, fault: str) -> None:
+def test_check_finds_invalid_values(model: BackoffModel, name: str, index: Any, value: Any, fault: str) -> None:
     store.check(model, "the model")
     changed = replace(model, **{name: change_one(getattr(model, name), index, value)})
     with raises(FormatError, "the model is damaged", fault):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, collate_lines
-from rnnkit.models.language_model import LanguageModel, LMConfig
+from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
 from rnnkit.text.special_tokens import EOS
 from rnnkit.training.lm_tasks import LanguageModelObjective, LanguageModelTask, activation_penalties
@@ -28,7 +28,7 @@ def make(
 ) -> LanguageModelTask:
     torch.manual_seed(seed)
     config = LMConfig(arch, V, 8, 8, heads=2, memory=16, **changes)  # type: ignore[arg-type]
-    network = LanguageModel(config)
+    network = LanguageModelNetwork(config)
     return LanguageModelTask(network, objective, NetworkOptimizer(network, OptimizerSettings("adam"), Path()))
 
 

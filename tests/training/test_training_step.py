@@ -12,7 +12,7 @@ import torch
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
 from rnnkit.data.step_iterator import ShardSpec, StepIterator
-from rnnkit.models.language_model import LanguageModel, LMConfig
+from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.text.special_tokens import EOS
@@ -43,7 +43,7 @@ def seq2seq_task(dropout: float = 0.0) -> Seq2SeqTask:
 def lm_task(seed: int = 1, **changes: Any) -> LanguageModelTask:
     torch.manual_seed(seed)
     dry = {"dropout": 0.0, "dropout_input": 0.0, "dropout_hidden": 0.0, **changes}
-    network = LanguageModel(LMConfig("lstm", V, 8, 8, **dry))
+    network = LanguageModelNetwork(LMConfig("lstm", V, 8, 8, **dry))
     settings = LanguageModelObjective(2.0, 1.0, None, torch.float32, torch.float32)
     return LanguageModelTask(network, settings, NetworkOptimizer(network, CHANGES, Path()))
 

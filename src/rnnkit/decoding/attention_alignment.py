@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from rnnkit.decoding.stepper import Hypothesis
+from rnnkit.decoding.stepper import SearchHypothesis
 from rnnkit.text import special_tokens
 
 
-def most_attended(hypothesis: Hypothesis, source_length: int) -> list[int]:
+def most_attended(hypothesis: SearchHypothesis, source_length: int) -> list[int]:
     """Return the source position with the greatest attention for each output token, EOS excluded.
 
     A token without any attention, as with monotonic attention after the end of the source, takes the position of the
@@ -30,13 +30,13 @@ def most_attended(hypothesis: Hypothesis, source_length: int) -> list[int]:
     return positions
 
 
-def format_pharaoh(hypothesis: Hypothesis, source_length: int) -> str:
+def format_pharaoh(hypothesis: SearchHypothesis, source_length: int) -> str:
     """Format the alignment links of an output as `source-target` pairs, counted from 0, in output order."""
     return " ".join(f"{source}-{target}" for target, source in enumerate(most_attended(hypothesis, source_length)))
 
 
 def replace_unknown(
-    hypothesis: Hypothesis,
+    hypothesis: SearchHypothesis,
     tokens: Sequence[str],
     source: Sequence[str],
     is_feature: Callable[[str], bool],

@@ -39,9 +39,9 @@ from rnnkit.decoding.constraints.token_constraints import (
     check_not_nan,
 )
 from rnnkit.decoding.stepper import (
-    Hypothesis,
     PartialHypotheses,
     RankingStepper,
+    SearchHypothesis,
     SearchOptions,
     Stepper,
     coverage_penalty,
@@ -97,7 +97,7 @@ class _SearchContext(Generic[S]):
     keep_attention: bool
     mask: ConstraintMask
     worst_B: Tensor
-    finished: list[list[Hypothesis]] = field(default_factory=list)
+    finished: list[list[SearchHypothesis]] = field(default_factory=list)
 
 
 @torch.inference_mode()
@@ -107,7 +107,7 @@ def beam_search(
     options: SearchOptions,
     keep_attention: bool = False,
     constraints: BatchConstraints = NO_CONSTRAINTS,
-) -> list[list[Hypothesis]]:
+) -> list[list[SearchHypothesis]]:
     """Decode a batch by beam search.
 
     Args:
@@ -243,13 +243,13 @@ def _collect_finished(
         if options.coverage and attention_TS is not None:
             score += coverage_penalty(attention_TS, search.constraints.source_lengths_B[sentence], options.coverage)
         finished = search.finished[sentence]
-        finished.append(Hypothesis(tuple(ids_BKT[index, slot, 1:-1].tolist()), log_p, score, attention_TS))
+        finished.append(SearchHypothesis(tuple(ids_BKT[index, slot, 1:-1].tolist()), log_p, score, attention_TS))
         if len(finished) >= options.nbest:
             scores = sorted((hypothesis.score for hypothesis in finished), reverse=True)
             search.worst_B[sentence] = scores[options.nbest - 1]
 
 
-def _rank_hypotheses(hypotheses: list[Hypothesis], count: int) -> list[Hypothesis]:
+def _rank_hypotheses(hypotheses: list[SearchHypothesis], count: int) -> list[SearchHypothesis]:
     """Return the best hypotheses without duplicates, which groups may produce."""
     unique = {hypothesis.ids: hypothesis for hypothesis in sorted(hypotheses, key=lambda one: one.score)}
     return sorted(unique.values(), key=lambda one: -one.score)[:count]

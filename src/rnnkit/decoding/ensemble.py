@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.decoding.constraints.token_constraints import Constraints
-from rnnkit.decoding.stepper import Hypothesis, Stepper
+from rnnkit.decoding.stepper import SearchHypothesis, Stepper
 from rnnkit.text import special_tokens
 
 TokenSequence = tuple[int, ...]
@@ -194,7 +194,7 @@ class Direction:
         """Convert attention to reading order; the row of EOS stays last."""
         return torch.cat([attention_TS[:-1].flip(0), attention_TS[-1:]]) if self.right_to_left else attention_TS
 
-    def reorder_hypothesis(self, hypothesis: Hypothesis) -> Hypothesis:
+    def reorder_hypothesis(self, hypothesis: SearchHypothesis) -> SearchHypothesis:
         """Convert a hypothesis and its attention to reading order."""
         if not self.right_to_left:
             return hypothesis

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from rnnkit.decoding.constraints.token_constraints import NO_CONSTRAINTS, BatchConstraints, ConstraintMask
 from rnnkit.decoding.stepper import (
-    Hypothesis,
     PartialHypotheses,
+    SearchHypothesis,
     SearchOptions,
     Stepper,
     coverage_penalty,
@@ -39,13 +39,13 @@ class _SentenceSearch(Generic[S]):
     mask: ConstraintMask
     sentence_B: Tensor
     limit_B: Tensor
-    found: list[Hypothesis] = field(default_factory=list)
+    found: list[SearchHypothesis] = field(default_factory=list)
 
 
 @torch.inference_mode()
 def exhaustive_search(
     stepper: Stepper[S], limit_B: Tensor, options: SearchOptions, constraints: BatchConstraints = NO_CONSTRAINTS
-) -> list[list[Hypothesis]]:
+) -> list[list[SearchHypothesis]]:
     """Find the best outputs of each sentence by scoring all of them.
 
     Args:
@@ -92,14 +92,14 @@ def _extend(
 
 def _make_hypothesis(
     search: _SentenceSearch[S], ids: tuple[int, ...], log_p: float, attention: tuple[Tensor, ...]
-) -> Hypothesis:
+) -> SearchHypothesis:
     """Score a complete output."""
     score = normalized_score(log_p, len(ids) + 1, search.options.alpha)
     attention_TS = torch.stack(attention) if attention else None
     if search.options.coverage and attention_TS is not None:
         source_length = search.mask.constraints.source_lengths_B[int(search.sentence_B)]
         score += coverage_penalty(attention_TS, source_length, search.options.coverage)
-    return Hypothesis(ids, log_p, score, attention_TS)
+    return SearchHypothesis(ids, log_p, score, attention_TS)
 
 
 def _check_search_space(size: int, limit: int) -> None:

@@ -19,7 +19,7 @@ from rnnkit.decoding.beam_search import beam_search
 from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, forbidden_ids
+from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions, Stepper, forbidden_ids
 from rnnkit.text import special_tokens
 from rnnkit.text.lines import replace_line_ends
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
@@ -89,7 +89,7 @@ class GeneratedLine:
     texts: tuple[str, ...]
     continuations: tuple[str, ...]
     tokens: tuple[tuple[str, ...], ...]
-    hypotheses: tuple[Hypothesis, ...]
+    hypotheses: tuple[SearchHypothesis, ...]
     ended: tuple[bool, ...]
 
 
@@ -182,12 +182,12 @@ def generate_ids(
     options: GenerationOptions,
     batch_tokens: int,
     first_line: int = 1,
-) -> list[list[Hypothesis]]:
+) -> list[list[SearchHypothesis]]:
     """Continue prompts given as ids without EOS, in batches of equal length; results are in input order.
 
     The other arguments are those of `generate_lines`.
     """
-    results: list[list[Hypothesis]] = [[] for _ in prompts]
+    results: list[list[SearchHypothesis]] = [[] for _ in prompts]
     by_length: dict[int, list[int]] = defaultdict(list)
     for index, prompt in enumerate(prompts):
         by_length[len(prompt)].append(index)
@@ -205,7 +205,7 @@ def generate_ids(
 @torch.inference_mode()
 def _generate_batch(
     generator: TextGenerator, prompts: Sequence[Sequence[int]], lines: Sequence[int], options: GenerationOptions
-) -> list[list[Hypothesis]]:
+) -> list[list[SearchHypothesis]]:
     """Continue prompts of equal length by the selected search."""
     search, limit = options.search, options.limit
     forbidden = forbidden_tokens(generator.vocabulary, search.allow_unknown)
@@ -232,7 +232,7 @@ def forbidden_tokens(vocabulary: Vocabulary, allow_unknown: bool) -> list[int]:
 
 
 def detokenize_outputs(
-    generator: TextGenerator, prompt: Sequence[str], hypotheses: Sequence[Hypothesis], limit: int
+    generator: TextGenerator, prompt: Sequence[str], hypotheses: Sequence[SearchHypothesis], limit: int
 ) -> GeneratedLine:
     """Convert hypotheses to text."""
     tokens = tuple(tuple(generator.vocabulary.decode(hypothesis.ids)) for hypothesis in hypotheses)

@@ -19,9 +19,9 @@ from rnnkit.decoding.constraints.token_constraints import (
     check_not_nan,
 )
 from rnnkit.decoding.stepper import (
-    Hypothesis,
     PartialHypotheses,
     RankingStepper,
+    SearchHypothesis,
     SearchOptions,
     Stepper,
     normalized_score,
@@ -34,7 +34,7 @@ S = TypeVar("S")
 @torch.inference_mode()
 def greedy_search(
     stepper: Stepper[S], limit_B: Tensor, options: SearchOptions, constraints: BatchConstraints = NO_CONSTRAINTS
-) -> list[list[Hypothesis]]:
+) -> list[list[SearchHypothesis]]:
     """Decode a batch by greedy search.
 
     Args:
@@ -73,7 +73,7 @@ def greedy_search(
     return [_make_hypothesis(ids, log_p, options) for ids, log_p in pairs]
 
 
-def _make_hypothesis(padded: list[int], log_p: float, options: SearchOptions) -> list[Hypothesis]:
+def _make_hypothesis(padded: list[int], log_p: float, options: SearchOptions) -> list[SearchHypothesis]:
     """Cut the ids at EOS and score them."""
     ids = tuple(padded[: padded.index(special_tokens.EOS)])
-    return [Hypothesis(ids, log_p, normalized_score(log_p, len(ids) + 1, options.alpha))]
+    return [SearchHypothesis(ids, log_p, normalized_score(log_p, len(ids) + 1, options.alpha))]

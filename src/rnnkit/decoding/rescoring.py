@@ -27,8 +27,8 @@ from torch import Tensor
 from rnnkit.data.batch_sampler import pad_sequences, plan_epoch
 from rnnkit.decoding.batch_execution import run_batches
 from rnnkit.decoding.ensemble import Direction, TokenSequence
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, normalized_score
-from rnnkit.decoding.translator import Translator
+from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions, Stepper, normalized_score
+from rnnkit.decoding.translator import TranslationEnsemble
 from rnnkit.errors import DataError
 from rnnkit.text import special_tokens
 
@@ -88,7 +88,7 @@ def pad_targets(outputs: Sequence[Sequence[Sequence[int]]]) -> Tensor:
 
 
 def score_pairs(
-    translator: Translator,
+    translator: TranslationEnsemble,
     sources: Sequence[Sequence[int]],
     targets: Sequence[Sequence[int]],
     batch_tokens: int = BATCH_TOKENS,
@@ -139,10 +139,10 @@ def score_pairs(
 
 def rerank_bidirectional(
     directions: Sequence[Direction],
-    found: Sequence[Sequence[Sequence[Hypothesis]]],
+    found: Sequence[Sequence[Sequence[SearchHypothesis]]],
     options: SearchOptions,
     keep_attention: bool = False,
-) -> list[list[Hypothesis]]:
+) -> list[list[SearchHypothesis]]:
     """Rank the hypotheses of all directions by their combined score.
 
     Args:
@@ -169,17 +169,17 @@ def rerank_bidirectional(
             log_p = sum(direction.weight * hypothesis.log_p for direction, hypothesis in pairs)
             attention_TS = next((one.attention for one in by_direction if one.attention is not None), None)
             score = normalized_score(log_p, len(ids) + 1, options.alpha)
-            hypotheses.append(Hypothesis(ids, log_p, score, attention_TS))
+            hypotheses.append(SearchHypothesis(ids, log_p, score, attention_TS))
         results.append(sorted(hypotheses, key=lambda one: -one.score)[: options.nbest])
     return results
 
 
 def _score_in_direction(
     direction: Direction,
-    found: Sequence[Sequence[Hypothesis]],
+    found: Sequence[Sequence[SearchHypothesis]],
     outputs: Sequence[Sequence[TokenSequence]],
     keep_attention: bool,
-) -> list[dict[TokenSequence, Hypothesis]]:
+) -> list[dict[TokenSequence, SearchHypothesis]]:
     """Return the hypothesis of a direction for each output of each sentence; scores those its search did not find."""
     scored = [{one.ids: one for one in hypotheses} for hypotheses in found]
     missing = [[ids for ids in each if ids not in known] for each, known in zip(outputs, scored, strict=True)]
@@ -195,5 +195,5 @@ def _score_in_direction(
             if keep_attention and attention_BKTS is not None:
                 attention_TS = direction.reorder_attention(attention_BKTS[sentence, row, : len(ids) + 1])
             log_p = float(log_p_BKT[sentence, row].sum())
-            scored[sentence][ids] = Hypothesis(ids, log_p, log_p, attention_TS)
+            scored[sentence][ids] = SearchHypothesis(ids, log_p, log_p, attention_TS)
     return scored

@@ -22,7 +22,7 @@ from rnnkit.decoding.constraints.token_constraints import (
     ConstraintMask,
     check_not_nan,
 )
-from rnnkit.decoding.stepper import Hypothesis, PartialHypotheses, SearchOptions, Stepper, normalized_score
+from rnnkit.decoding.stepper import PartialHypotheses, SearchHypothesis, SearchOptions, Stepper, normalized_score
 from rnnkit.text import special_tokens
 
 S = TypeVar("S")
@@ -113,7 +113,7 @@ def sample(
     sampling: SamplingOptions,
     number_BKT: Tensor,
     constraints: BatchConstraints = NO_CONSTRAINTS,
-) -> list[list[Hypothesis]]:
+) -> list[list[SearchHypothesis]]:
     """Sample K outputs for each sentence of a batch.
 
     Args:
@@ -165,7 +165,7 @@ def sample_tokens(logits_BKV: Tensor, number_BK: Tensor) -> Tensor:
     return torch.minimum(token_BK1, last_BK1).squeeze(-1)
 
 
-def _make_hypothesis(padded: list[int], log_p: float, options: SearchOptions) -> Hypothesis:
+def _make_hypothesis(padded: list[int], log_p: float, options: SearchOptions) -> SearchHypothesis:
     """Cut the ids at EOS and score them."""
     ids = tuple(padded[: padded.index(special_tokens.EOS)])
-    return Hypothesis(ids, log_p, normalized_score(log_p, len(ids) + 1, options.alpha))
+    return SearchHypothesis(ids, log_p, normalized_score(log_p, len(ids) + 1, options.alpha))

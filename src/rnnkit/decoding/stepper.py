@@ -185,7 +185,7 @@ class PartialHypotheses:
 
 
 @dataclass(frozen=True)
-class Hypothesis:
+class SearchHypothesis:
     """A complete output.
 
     Attributes:

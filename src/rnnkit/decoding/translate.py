@@ -30,8 +30,8 @@ from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.rescoring import rerank_bidirectional, score_targets
 from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper
-from rnnkit.decoding.translator import Translator, decode_ids
+from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions, Stepper
+from rnnkit.decoding.translator import TranslationEnsemble, decode_ids
 from rnnkit.errors import DataError
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text import special_tokens
@@ -84,7 +84,7 @@ class TranslatedLine:
     source: tuple[str, ...]
     outputs: tuple[str, ...]
     tokens: tuple[tuple[str, ...], ...]
-    hypotheses: tuple[Hypothesis, ...]
+    hypotheses: tuple[SearchHypothesis, ...]
     constraints_met: tuple[bool, ...] = ()
     truncated_tokens: int = 0
 
@@ -107,7 +107,7 @@ class _SourceSentence:
 
 
 def translate_lines(
-    translator: Translator,
+    translator: TranslationEnsemble,
     lines: Iterable[ConstrainedSource],
     options: TranslationOptions,
     first_line: int = 1,
@@ -135,7 +135,7 @@ def translate_lines(
 
 
 def translate_tokens(
-    translator: Translator,
+    translator: TranslationEnsemble,
     sources: Sequence[Sequence[str]],
     per_sentence: Sequence[Constraints],
     options: TranslationOptions,
@@ -160,19 +160,19 @@ def search_sources(
     options: SearchOptions,
     batch_tokens: int,
     keep_attention: bool = False,
-) -> list[list[Hypothesis]]:
+) -> list[list[SearchHypothesis]]:
     """Decode sources (ids without EOS) with one model and without constraints; results are in input order."""
     settings = TranslationOptions(options, batch_tokens, keep_attention)
-    return search_batches(Translator((model,)), sources, [UNCONSTRAINED] * len(sources), settings)
+    return search_batches(TranslationEnsemble((model,)), sources, [UNCONSTRAINED] * len(sources), settings)
 
 
 def search_batches(
-    translator: Translator,
+    translator: TranslationEnsemble,
     sources: Sequence[Sequence[int]],
     per_sentence: Sequence[Constraints],
     options: TranslationOptions,
     first_line: int = 1,
-) -> list[list[Hypothesis]]:
+) -> list[list[SearchHypothesis]]:
     """Decode sources in batches of similar length; batches that do not fit into memory are split.
 
     Args:
@@ -188,7 +188,7 @@ def search_batches(
     Raises:
         DataError: A sentence does not fit into memory even alone.
     """
-    results: list[list[Hypothesis]] = [[] for _ in sources]
+    results: list[list[SearchHypothesis]] = [[] for _ in sources]
     sentences = [
         _SourceSentence(index, first_line + index, _with_eos(options.search.truncate(ids)), constraints)
         for index, (ids, constraints) in enumerate(zip(sources, per_sentence, strict=True))
@@ -198,7 +198,7 @@ def search_batches(
         return results
     batches = _plan_batches(sentences, options)
 
-    def search(batch: Sequence[_SourceSentence]) -> list[list[Hypothesis]]:
+    def search(batch: Sequence[_SourceSentence]) -> list[list[SearchHypothesis]]:
         return _search_batch(translator, batch, options)
 
     def too_large(sentence: _SourceSentence) -> DataError:
@@ -234,8 +234,8 @@ def _plan_batches(sentences: Sequence[_SourceSentence], options: TranslationOpti
 
 @torch.inference_mode()
 def _search_batch(
-    translator: Translator, sentences: Sequence[_SourceSentence], options: TranslationOptions
-) -> list[list[Hypothesis]]:
+    translator: TranslationEnsemble, sentences: Sequence[_SourceSentence], options: TranslationOptions
+) -> list[list[SearchHypothesis]]:
     """Decode one batch with the models of each direction, and combine the directions."""
     source_BS, lengths_B = (torch.from_numpy(array) for array in pad_sequences([one.ids for one in sentences]))
     directions = translator.start_batch(source_BS, lengths_B)
@@ -261,7 +261,7 @@ def _output_limits(sentences: Sequence[_SourceSentence], lengths_B: Tensor, sear
 
 def _search_direction(
     direction: Direction, sentences: Sequence[_SourceSentence], lengths_B: Tensor, options: TranslationOptions
-) -> list[list[Hypothesis]]:
+) -> list[list[SearchHypothesis]]:
     """Decode a batch with the models of one direction by the selected search; hypotheses are in reading order."""
     search, stepper = options.search, direction.stepper
     per_sentence = [direction.reorder_constraints(one.constraints) for one in sentences]
@@ -281,7 +281,7 @@ def _search_direction(
     return [[direction.reorder_hypothesis(one) for one in hypotheses] for hypotheses in found]
 
 
-def _add_attention(stepper: Stepper[object], found: list[list[Hypothesis]]) -> list[list[Hypothesis]]:
+def _add_attention(stepper: Stepper[object], found: list[list[SearchHypothesis]]) -> list[list[SearchHypothesis]]:
     """Add attention weights to sampled outputs, computed by teacher forcing."""
     attention_BKTS = score_targets(stepper, [[one.ids for one in hypotheses] for hypotheses in found])[1]
     if attention_BKTS is None:
@@ -295,7 +295,7 @@ def _add_attention(stepper: Stepper[object], found: list[list[Hypothesis]]) -> l
     ]
 
 
-def _trim_padding(hypothesis: Hypothesis, length: int, limit: int) -> Hypothesis:
+def _trim_padding(hypothesis: SearchHypothesis, length: int, limit: int) -> SearchHypothesis:
     """Cut attention to the source length and record whether the output ended before the maximum length."""
     attention_TS = None if hypothesis.attention is None else hypothesis.attention[:, :length].clone()
     return replace(hypothesis, attention=attention_TS, finished=len(hypothesis.ids) + 1 < limit)
@@ -304,7 +304,7 @@ def _trim_padding(hypothesis: Hypothesis, length: int, limit: int) -> Hypothesis
 def detokenize_outputs(
     model: LoadedSeq2Seq,
     source: Sequence[str],
-    hypotheses: Sequence[Hypothesis],
+    hypotheses: Sequence[SearchHypothesis],
     options: TranslationOptions,
     oov: Sequence[str] = (),
 ) -> TranslatedLine:

@@ -33,7 +33,7 @@ _ENSEMBLE_HINT = "train the models of an ensemble on the same data"
 
 
 @dataclass(frozen=True)
-class Translator:
+class TranslationEnsemble:
     """Models that translate together.
 
     Attributes:
@@ -152,7 +152,7 @@ def load_translator(
     shortlist: Path | None = None,
     int8: bool = False,
     listen: Listener = null_listener,
-) -> Translator:
+) -> TranslationEnsemble:
     """Load translation models, and language models for shallow fusion.
 
     Args:
@@ -178,7 +178,7 @@ def load_translator(
     for model in models:
         model.network.prepare_for_inference(int8)
     opened = None if shortlist is None else _load_shortlist(shortlist, models)
-    return Translator(models, tuple(fusion_models), tuple(weight for _, weight in fusion), opened)
+    return TranslationEnsemble(models, tuple(fusion_models), tuple(weight for _, weight in fusion), opened)
 
 
 def _load_shortlist(folder: Path, models: Sequence[LoadedSeq2Seq]) -> Shortlist:

@@ -1,7 +1,7 @@
 """Word vectors: training, file formats, and queries.
 
 `train/` learns vectors from text, `formats/` reads and writes files of word2vec, fastText, GloVe and rnnkit, and
-`Vectors` answers queries: nearest neighbors, similarity, analogies. The compiled code is in `rnnkit.kernels`.
+`WordVectors` answers queries: nearest neighbors, similarity, analogies. The compiled code is in `rnnkit.kernels`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.vectors import Vectors
+    from rnnkit.embeddings.vectors import WordVectors
 
-__all__ = ["Vectors"]
+__all__ = ["WordVectors"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Vectors` at its first use, so that help pages do not wait for NumPy."""
-    if name != "Vectors":
+    """Import `WordVectors` at its first use, so that help pages do not wait for NumPy."""
+    if name != "WordVectors":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from rnnkit.embeddings.vectors import Vectors
+    from rnnkit.embeddings.vectors import WordVectors
 
-    return Vectors
+    return WordVectors

@@ -11,7 +11,7 @@ from rnnkit.io.workspace import Workspace
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vector_table import VectorTable
-    from rnnkit.embeddings.vectors import Vectors
+    from rnnkit.embeddings.vectors import WordVectors
 
 
 def load_table(path: Path, repair: bool, listen: Listener) -> VectorTable:
@@ -30,11 +30,11 @@ def load_table(path: Path, repair: bool, listen: Listener) -> VectorTable:
     return table
 
 
-def load_vectors(path: Path | None, work: Path, repair: bool = False, listen: Listener = null_listener) -> Vectors:
+def load_vectors(path: Path | None, work: Path, repair: bool = False, listen: Listener = null_listener) -> WordVectors:
     """Load the vectors at `path`, by default those of the workspace `work`, for queries. Raises as `load_table`."""
-    from rnnkit.embeddings.vectors import Vectors
+    from rnnkit.embeddings.vectors import WordVectors
 
-    return Vectors(load_table(path or Workspace(work).embeddings, repair, listen))
+    return WordVectors(load_table(path or Workspace(work).embeddings, repair, listen))
 
 
 def digest_vectors(path: Path) -> str | None:

@@ -18,7 +18,7 @@ from rnnkit.options.declare import STDIN
 from rnnkit.text.lines import read_lines
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.vectors import Vectors
+    from rnnkit.embeddings.vectors import WordVectors
 
 Result = TypeVar("Result")
 
@@ -59,7 +59,7 @@ class RepairReport:
         return {"repairs": self.repairs.as_dict()}
 
 
-def append_repairs(results: Iterator[Result], vectors: Vectors, json: bool) -> Iterator[Result | RepairReport]:
+def append_repairs(results: Iterator[Result], vectors: WordVectors, json: bool) -> Iterator[Result | RepairReport]:
     """Yield the results and, with `json`, a report of the repairs if any were made."""
     yield from results
     repairs = vectors.table.repairs

@@ -40,7 +40,7 @@ class Neighbor:
     similarity: float
 
 
-class Vectors:
+class WordVectors:
     """Word vectors with queries.
 
     Args:
@@ -52,7 +52,7 @@ class Vectors:
         self._units_VD: Matrix = np.zeros((0, table.dimension), dtype=np.float32)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], repair: bool = False) -> Vectors:
+    def load(cls, path: str | os.PathLike[str], repair: bool = False) -> WordVectors:
         """Open a vectors directory, or read a file of word2vec, fastText or GloVe, detected by its content.
 
         Args:
@@ -74,7 +74,7 @@ class Vectors:
         counts: Sequence[int] | None = None,
         subwords: Subwords | None = None,
         buckets_KD: Matrix | None = None,
-    ) -> Vectors:
+    ) -> WordVectors:
         """Make vectors from data in memory; the arguments are those of `VectorTable`."""
         return cls(VectorTable.of(words, matrix_VD, counts, subwords, buckets_KD))
 
@@ -100,6 +100,10 @@ class Vectors:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def __repr__(self) -> str:
+        """Number of words and dimension."""
+        return f"WordVectors({len(self):,} words, dimension {self.dimension})"
 
     def __contains__(self, word: object) -> bool:
         return word in self.words
@@ -130,6 +134,10 @@ class Vectors:
         if isinstance(query, str):
             return self._nearest(self[query], count, restrict, [query])
         return self._nearest(np.asarray(query, np.float32), count, restrict, [])
+
+    def most_similar(self, word: str, count: int = 10) -> list[tuple[str, float]]:
+        """Return the nearest words with their cosine similarity, as gensim does. Raises as `neighbors`."""
+        return [(each.word, each.similarity) for each in self.neighbors(word, count)]
 
     def similarity(self, first: str, second: str) -> float:
         """Return the cosine similarity of two words; 0 if a vector is all zeros. Raises like `neighbors`."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.embeddings.vectors import Vectors
+from rnnkit.embeddings.vectors import WordVectors
 from rnnkit.evaluation.word_similarity import find_words
 
 SECTION = ":"
@@ -100,7 +100,7 @@ def parse_questions(lines: Iterable[str]) -> tuple[list[AnalogyQuestion], list[i
 
 
 def evaluate_analogies(
-    questions: Sequence[AnalogyQuestion], vectors: Vectors, restrict: int, ignore_case: bool = True
+    questions: Sequence[AnalogyQuestion], vectors: WordVectors, restrict: int, ignore_case: bool = True
 ) -> list[SectionScore]:
     """Answer analogy questions by 3CosAdd.
 
@@ -148,7 +148,7 @@ def _words(question: AnalogyQuestion) -> tuple[str, str, str, str]:
 
 
 def _find_question_words(
-    questions: Sequence[AnalogyQuestion], vectors: Vectors, words: Sequence[str], ignore_case: bool
+    questions: Sequence[AnalogyQuestion], vectors: WordVectors, words: Sequence[str], ignore_case: bool
 ) -> dict[str, int]:
     """Map the questions' words to indices. A word beyond the vocabulary limit is not replaced by a variant of it."""
     queried = (word for question in questions for word in _words(question))

@@ -26,7 +26,7 @@ from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.errors import TrainingError
 from rnnkit.evaluation.perplexity import ScoredBlock, full_precision, ids_tensor, single_thread
 from rnnkit.io.npy import IntArray
-from rnnkit.models.language_model import LanguageModel, LMState, detach_state
+from rnnkit.models.language_model import LanguageModelNetwork, LMState, detach_state
 from rnnkit.nn.kinds import DynamicMethod
 from rnnkit.text import special_tokens
 
@@ -66,7 +66,7 @@ class DynamicEvaluator:
         settings: Parameters of the updates.
     """
 
-    def __init__(self, network: LanguageModel, settings: DynamicSettings) -> None:
+    def __init__(self, network: LanguageModelNetwork, settings: DynamicSettings) -> None:
         self._network = _without_dropout(network)
         self._settings = settings
         self._weights: list[Tensor] = list(self._network.parameters())
@@ -192,12 +192,12 @@ def reference_dynamic_step(
     return weight - step + (settings.decay * root / mean).clamp(max=1) * (trained - weight)
 
 
-def _without_dropout(network: LanguageModel) -> LanguageModel:
+def _without_dropout(network: LanguageModelNetwork) -> LanguageModelNetwork:
     """Copy a network without dropout, in training mode, which cuDNN requires for gradients."""
     config = dataclasses.replace(
         network.config, dropout=0.0, dropout_input=0.0, dropout_hidden=0.0, dropout_embedding=0.0, weight_drop=0.0
     )
     with torch.random.fork_rng(devices=[]):  # the random initialization is overwritten below
-        copied = LanguageModel(config)
+        copied = LanguageModelNetwork(config)
     copied.load_state_dict(network.state_dict())
     return copied.to(network.output_bias.device).train()

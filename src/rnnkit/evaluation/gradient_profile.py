@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.io.npy import IntArray
-from rnnkit.models.language_model import LanguageModel, LMConfig, LMOutput, LMState
+from rnnkit.models.language_model import LanguageModelNetwork, LMConfig, LMOutput, LMState
 from rnnkit.nn.kinds import Initialization
 from rnnkit.text import special_tokens
 
@@ -67,12 +67,12 @@ class GradientProfile:
         return next((steps for steps, norm in enumerate(self.relative) if norm < share), None)
 
 
-GradientNorms = Callable[[LanguageModel, Tensor, Tensor, int], Tensor]
+GradientNorms = Callable[[LanguageModelNetwork, Tensor, Tensor, int], Tensor]
 """Computes the norms (K + 1, N) from a network, input_NT, target_N and K."""
 
 
 def measure_gradient_profile(
-    network: LanguageModel, input_NT: Tensor, target_N: Tensor, steps: int, gradients: GradientNorms
+    network: LanguageModelNetwork, input_NT: Tensor, target_N: Tensor, steps: int, gradients: GradientNorms
 ) -> GradientProfile:
     """Average the gradient norms over many positions.
 
@@ -98,7 +98,7 @@ def measure_gradient_profile(
     return GradientProfile(tuple(norms_KN.mean(dim=1).tolist()), len(target_N))
 
 
-def state_gradient_norms(network: LanguageModel, input_NT: Tensor, target_N: Tensor, steps: int) -> Tensor:
+def state_gradient_norms(network: LanguageModelNetwork, input_NT: Tensor, target_N: Tensor, steps: int) -> Tensor:
     """Compute the norms (K + 1, N) of the gradient with respect to the recurrent state k steps earlier."""
     state = _warm_up(network, input_NT[:, : input_NT.shape[1] - steps])
     cuts = [tuple(part.requires_grad_() for layer in state for part in layer)]
@@ -115,7 +115,7 @@ def state_gradient_norms(network: LanguageModel, input_NT: Tensor, target_N: Ten
     return torch.stack([torch.linalg.vector_norm(gradient_ND, dim=1) for gradient_ND in (first, *steps_back)])
 
 
-def input_gradient_norms(network: LanguageModel, input_NT: Tensor, target_N: Tensor, steps: int) -> Tensor:
+def input_gradient_norms(network: LanguageModelNetwork, input_NT: Tensor, target_N: Tensor, steps: int) -> Tensor:
     """Compute the norms (K + 1, N) of the gradient with respect to the input embedding k steps earlier."""
     begin = input_NT.shape[1] - steps - 1
     state = _warm_up(network, input_NT[:, :begin])
@@ -134,7 +134,7 @@ def input_gradient_norms(network: LanguageModel, input_NT: Tensor, target_N: Ten
 class _HiddenStates(nn.Module):
     """A module whose `forward` is `LanguageModel.hidden_states`, for `torch.func.functional_call`."""
 
-    def __init__(self, network: LanguageModel) -> None:
+    def __init__(self, network: LanguageModelNetwork) -> None:
         super().__init__()
         self.network = network
 
@@ -143,13 +143,13 @@ class _HiddenStates(nn.Module):
 
 
 @torch.no_grad()
-def _warm_up(network: LanguageModel, input_NT: Tensor) -> LMState:
+def _warm_up(network: LanguageModelNetwork, input_NT: Tensor) -> LMState:
     """Return the state after these tokens, of which there may be none."""
     state = network.initial_state(len(input_NT))
     return network.hidden_states(input_NT, state).state if input_NT.shape[1] else state
 
 
-def _loss(network: LanguageModel, hidden_NE: Tensor, target_N: Tensor) -> Tensor:
+def _loss(network: LanguageModelNetwork, hidden_NE: Tensor, target_N: Tensor) -> Tensor:
     """Sum the losses of all positions. Rows are independent, so the gradient of the sum has each row's own gradient."""
     logits_NV = nn.functional.linear(hidden_NE, network.output_weight, network.output_bias)
     return nn.functional.cross_entropy(logits_NV, target_N, reduction="sum")
@@ -185,7 +185,7 @@ def random_positions(vocabulary: int, steps: int, positions: int, seed: int) -> 
     return torch.from_numpy(window_NT[:, :-1]), torch.from_numpy(window_NT[:, -1])
 
 
-def initialize_model(config: LMConfig, start: Initialization, seed: int) -> LanguageModel:
+def initialize_model(config: LMConfig, start: Initialization, seed: int) -> LanguageModelNetwork:
     """Create an untrained network. The global random state is not changed.
 
     Args:
@@ -196,7 +196,7 @@ def initialize_model(config: LMConfig, start: Initialization, seed: int) -> Lang
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = LanguageModel(config)
+        network = LanguageModelNetwork(config)
         if start == "uniform" and config.arch != "transformer":
             _initialize_uniformly(network.layers)
     return network

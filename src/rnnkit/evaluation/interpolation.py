@@ -84,7 +84,7 @@ def _scale(log_p_KN: FloatArray) -> tuple[FloatArray, FloatArray]:
 if TYPE_CHECKING:
     from rnnkit.evaluation.cache_models import NeuralCache, UnigramCache
     from rnnkit.evaluation.perplexity import Evaluator
-    from rnnkit.ngrams.ngram_model import NgramModel
+    from rnnkit.ngrams.ngram_model import BackoffModel
 
 
 class MixtureComponent(Protocol):
@@ -124,7 +124,7 @@ class NgramComponent:
         cache: The cache.
     """
 
-    def __init__(self, model: NgramModel, cache: UnigramCache | None = None) -> None:
+    def __init__(self, model: BackoffModel, cache: UnigramCache | None = None) -> None:
         self._model = model
         self._cache = cache
 

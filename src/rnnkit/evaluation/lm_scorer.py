@@ -23,8 +23,8 @@ from rnnkit.text.tokenizers.features import FEATURE_SEPARATOR
 if TYPE_CHECKING:
     import torch
 
-    from rnnkit.models.language_model import LanguageModel
-    from rnnkit.ngrams.ngram_model import NgramModel
+    from rnnkit.models.language_model import LanguageModelNetwork
+    from rnnkit.ngrams.ngram_model import BackoffModel
     from rnnkit.text.tokenizers.tokenizer import Tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
@@ -54,8 +54,8 @@ class Scorer:
     tokenizer: Tokenizer | None
     tokenizer_identity: str | None
     language: str
-    network: LanguageModel | None = None
-    ngram_model: NgramModel | None = None
+    network: LanguageModelNetwork | None = None
+    ngram_model: BackoffModel | None = None
 
     @property
     def tokenizes(self) -> bool:
@@ -64,7 +64,7 @@ class Scorer:
         return self.tokenizer is not None and self.tokenizer.options not in plain
 
     @property
-    def ngrams(self) -> NgramModel:
+    def ngrams(self) -> BackoffModel:
         """The n-gram model. Raises ValueError for a neural model."""
         if self.ngram_model is None:
             raise ValueError(f"{self.folder} is not an n-gram model")
@@ -150,17 +150,23 @@ def read_text(paths: Sequence[Path], scorer: Scorer) -> Iterator[ScoredLines]:
         DataError: A file is missing or is not text, or the files are all empty.
     """
     interactive = STDIN in paths and sys.stdin.isatty()
-    own_tokenizer = scorer.tokenizer
-    lines = (line for path in paths for line in tokenizer.read_raw_text(path, own_tokenizer))
+    lines = (line for path in paths for line in tokenizer.read_raw_text(path, scorer.tokenizer))
     empty = True
-    for raw in batch_lines(lines, 1 if interactive else BLOCK_LINES, BLOCK_CHARACTERS):
+    for block in encode_lines(lines, scorer, 1 if interactive else BLOCK_LINES):
         empty = False
-        tokens = [line.split() for line in raw] if own_tokenizer is None else own_tokenizer.tokenize_batch(raw)
-        detokenized = [detokenize_line(tokens[row], line, own_tokenizer) for row, line in enumerate(raw)]
-        yield ScoredLines(_sentences([scorer.vocabulary.encode(line) for line in tokens]), tokens, raw, detokenized)
+        yield block
     if empty:
         names = ", ".join("standard input" if path == STDIN else str(path) for path in paths)
         raise DataError(f"{names} is empty", "expected one sentence per line", path=paths[0])
+
+
+def encode_lines(lines: Iterable[str], scorer: Scorer, block_lines: int = BLOCK_LINES) -> Iterator[ScoredLines]:
+    """Tokenize raw lines for a model, in blocks of at most `block_lines`."""
+    own_tokenizer = scorer.tokenizer
+    for raw in batch_lines(lines, block_lines, BLOCK_CHARACTERS):
+        tokens = [line.split() for line in raw] if own_tokenizer is None else own_tokenizer.tokenize_batch(raw)
+        detokenized = [detokenize_line(tokens[row], line, own_tokenizer) for row, line in enumerate(raw)]
+        yield ScoredLines(_sentences([scorer.vocabulary.encode(line) for line in tokens]), tokens, raw, detokenized)
 
 
 def detokenize_line(tokens: Sequence[str], raw: str, line_tokenizer: Tokenizer | None) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rnnkit.evaluation.dynamic_evaluation import DynamicSettings
     from rnnkit.evaluation.interpolation import MixtureComponent
     from rnnkit.evaluation.lm_scorer import ScoredLines, Scorer
-    from rnnkit.models.language_model import LanguageModel
+    from rnnkit.models.language_model import LanguageModelNetwork
     from rnnkit.text.vocabulary_mapping import VocabularyMapping
 
     FloatArray = NDArray[np.float64]
@@ -148,7 +148,7 @@ class Mixture:
 
         return NgramComponent(self.main.ngrams, None if self.cache_size is None else UnigramCache(self.cache_size))
 
-    def _start_network(self, network: LanguageModel, flatnesses: Sequence[float]) -> MixtureComponent:
+    def _start_network(self, network: LanguageModelNetwork, flatnesses: Sequence[float]) -> MixtureComponent:
         from rnnkit.evaluation.cache_models import NeuralCache
         from rnnkit.evaluation.dynamic_evaluation import DynamicEvaluator
         from rnnkit.evaluation.interpolation import NeuralComponent

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.io.npy import IntArray
-from rnnkit.models.language_model import LanguageModel, LMState
+from rnnkit.models.language_model import LanguageModelNetwork, LMState
 from rnnkit.text import special_tokens
 
 FloatArray = NDArray[np.float64]
@@ -72,7 +72,7 @@ class StreamEvaluator:
         block: Tokens per block.
     """
 
-    def __init__(self, network: LanguageModel, block: int = BLOCK_TOKENS) -> None:
+    def __init__(self, network: LanguageModelNetwork, block: int = BLOCK_TOKENS) -> None:
         self._network = network
         self._block = block
         self._last = special_tokens.EOS
@@ -105,7 +105,9 @@ class LineEvaluator:
         batch_tokens: Tokens per batch, including padding.
     """
 
-    def __init__(self, network: LanguageModel, block: int = BLOCK_TOKENS, batch_tokens: int = BATCH_TOKENS) -> None:
+    def __init__(
+        self, network: LanguageModelNetwork, block: int = BLOCK_TOKENS, batch_tokens: int = BATCH_TOKENS
+    ) -> None:
         self._network = network
         self._block = block
         self._batch_tokens = batch_tokens
@@ -126,7 +128,7 @@ class LineEvaluator:
             return ScoredBlock(hidden_NE, target_N, target_log_probs(network, hidden_NE, target_N))
 
     def _run_batch(
-        self, network: LanguageModel, target_N: Tensor, begins: IntArray, lengths: IntArray, hidden_NE: Tensor
+        self, network: LanguageModelNetwork, target_N: Tensor, begins: IntArray, lengths: IntArray, hidden_NE: Tensor
     ) -> None:
         """Run the network on a batch of lines, and write the inputs of the output layer to their positions."""
         state = network.initial_state(len(begins))
@@ -143,12 +145,12 @@ class LineEvaluator:
             hidden_NE[position_BT[inside_BT]] = output.hidden_BTE[inside_BT]
 
 
-def make_evaluator(network: LanguageModel, block: int = BLOCK_TOKENS) -> Evaluator:
+def make_evaluator(network: LanguageModelNetwork, block: int = BLOCK_TOKENS) -> Evaluator:
     """Return the evaluator for what the model was trained on: a stream, or independent lines."""
     return LineEvaluator(network, block) if network.config.context == "line" else StreamEvaluator(network, block)
 
 
-def stream_log_probs(network: LanguageModel, ids: IntArray, block: int = BLOCK_TOKENS) -> FloatArray:
+def stream_log_probs(network: LanguageModelNetwork, ids: IntArray, block: int = BLOCK_TOKENS) -> FloatArray:
     """Compute ln p of each token of one stream.
 
     Args:
@@ -181,7 +183,7 @@ def remove_padding(sentences: SentenceDataset) -> SentenceDataset:
 
 
 @contextlib.contextmanager
-def exact_evaluation(network: LanguageModel) -> Iterator[LanguageModel]:
+def exact_evaluation(network: LanguageModelNetwork) -> Iterator[LanguageModelNetwork]:
     """Context in which the network runs without dropout, gradients, and types shorter than float32."""
     was_training = network.training
     device = network.output_bias.device.type
@@ -219,7 +221,7 @@ def single_thread(device: torch.device) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def target_log_probs(network: LanguageModel, hidden_NE: Tensor, target_N: Tensor) -> FloatArray:
+def target_log_probs(network: LanguageModelNetwork, hidden_NE: Tensor, target_N: Tensor) -> FloatArray:
     """Compute ln p of each target, (N,), on the CPU."""
     return -network.nll(hidden_NE, target_N).double().cpu().numpy()
 

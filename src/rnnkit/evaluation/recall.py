@@ -32,7 +32,7 @@ from rnnkit.errors import Interrupted, TrainingError
 from rnnkit.evaluation import gradient_profile
 from rnnkit.evaluation.perplexity import single_thread
 from rnnkit.events import null_listener
-from rnnkit.models.language_model import LanguageModel, LMConfig
+from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.nn.kinds import Initialization, LanguageArch
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings
@@ -172,7 +172,7 @@ class RecallTask:
         folder: Directory for weights.
     """
 
-    def __init__(self, network: LanguageModel, folder: Path) -> None:
+    def __init__(self, network: LanguageModelNetwork, folder: Path) -> None:
         self._network = network
         self._optimizer = NetworkOptimizer(network, OptimizerSettings("adam"), folder)
 
@@ -197,14 +197,14 @@ class RecallTask:
         self._optimizer.save_weights(name, facts)
 
 
-def recall_logits(network: LanguageModel, batch: RecallBatch) -> torch.Tensor:
+def recall_logits(network: LanguageModelNetwork, batch: RecallBatch) -> torch.Tensor:
     """Compute the logits (B, V) at the query."""
     output = network.hidden_states(torch.from_numpy(batch.input_BT), network.initial_state(len(batch.input_BT)))
     return nn.functional.linear(output.hidden_BTE[:, -1], network.output_weight, network.output_bias)
 
 
 @torch.no_grad()
-def recall_accuracy(network: LanguageModel, batch: RecallBatch) -> float:
+def recall_accuracy(network: LanguageModelNetwork, batch: RecallBatch) -> float:
     """Compute the accuracy on a batch."""
     correct_B = recall_logits(network, batch).argmax(dim=1) == torch.from_numpy(batch.target_B)
     return correct_B.double().mean().item()
@@ -235,7 +235,7 @@ def measure_recall(
     return RecallCurve(settings, tuple(levels))
 
 
-def build_recall_model(settings: RecallSettings, longest: int) -> LanguageModel:
+def build_recall_model(settings: RecallSettings, longest: int) -> LanguageModelNetwork:
     """Create an untrained network without dropout. The context of a Transformer covers the longest span."""
     size = settings.hidden
     config = LMConfig(
@@ -246,7 +246,7 @@ def build_recall_model(settings: RecallSettings, longest: int) -> LanguageModel:
 
 
 def _train_on_span(
-    network: LanguageModel, task: RecallTask, settings: RecallSettings, span: int, folder: Path
+    network: LanguageModelNetwork, task: RecallTask, settings: RecallSettings, span: int, folder: Path
 ) -> RecallLevel:
     """Train on one span until it is learned, the budget is spent, or training diverges."""
     batches = RecallBatches(settings.symbols, span, BATCH_SIZE, [settings.seed, TRAINING_STREAM])

@@ -15,13 +15,13 @@ from rnnkit.data.aligned_data import AlignedData, SentenceDataset
 from rnnkit.decoding import translate
 from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED
 from rnnkit.decoding.stepper import SearchOptions
-from rnnkit.decoding.translator import Translator
+from rnnkit.decoding.translator import TranslationEnsemble
 from rnnkit.errors import DataError
 from rnnkit.evaluation.error_rates import error_rate
 from rnnkit.evaluation.perplexity import make_evaluator, perplexity, remove_padding
 from rnnkit.evaluation.translation_metrics import BleuSettings, ChrfSettings, corpus_score
 from rnnkit.events import Listener, WarningEvent, null_listener
-from rnnkit.models.language_model import LanguageModel
+from rnnkit.models.language_model import LanguageModelNetwork
 from rnnkit.models.masked_lm import MaskedLM
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text import special_tokens
@@ -180,7 +180,7 @@ def _read_validation_set(
 ) -> ValidationSet:
     """Read the first sentences of the `valid` split."""
     sources, references = (data.raw_lines("valid", side, count) for side in data.sides)
-    translator = Translator((model,))
+    translator = TranslationEnsemble((model,))
     options = translate.TranslationOptions(settings.search, settings.batch_tokens)
     if sources is None or references is None:
         return _read_ids(model, data, settings, count, listen)
@@ -251,7 +251,7 @@ def make_masked_lm_validation(
 
 
 def make_lm_validation(
-    network: LanguageModel,
+    network: LanguageModelNetwork,
     sentences: SentenceDataset,
     ema_weights: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Callable[[StopRequest], Validation | None]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.embeddings.vectors import Vectors
+from rnnkit.embeddings.vectors import WordVectors
 
 COMMENT = "#"
 SEPARATORS = ("\t", ";", ",", None, ":")
@@ -131,7 +131,7 @@ def _without_index(line: str) -> RatedPair | None:
 
 
 def correlate(
-    pairs: Sequence[RatedPair], vectors: Vectors, ignore_case: bool = True, unseen: bool = False
+    pairs: Sequence[RatedPair], vectors: WordVectors, ignore_case: bool = True, unseen: bool = False
 ) -> Correlation:
     """Correlate cosine similarities with ratings.
 

@@ -96,7 +96,7 @@ class LMOutput:
     state: LMState
 
 
-class LanguageModel(CheckpointedLayer):
+class LanguageModelNetwork(CheckpointedLayer):
     """Network of the equations above: weights only, without tokenizer, files or search."""
 
     def __init__(self, config: LMConfig) -> None:

@@ -18,7 +18,7 @@ from torch import nn
 
 from rnnkit.errors import FormatError
 from rnnkit.models import model_weights, store
-from rnnkit.models.language_model import LanguageModel, LMConfig
+from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
 from rnnkit.text.tokenizers.store import load_tokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
@@ -49,7 +49,7 @@ class LoadedModel(Generic[N]):
     facts: Mapping[str, Any]
 
 
-LoadedLanguageModel = LoadedModel[LanguageModel]
+LoadedLanguageModel = LoadedModel[LanguageModelNetwork]
 LoadedMaskedLM = LoadedModel[MaskedLM]
 
 
@@ -85,7 +85,7 @@ def _create(
 def load_language_model(folder: Path, checkpoint: str, device: torch.device) -> LoadedLanguageModel:
     """Load a neural language model for inference; arguments and errors as for `load_network`."""
     return load_network(
-        folder, store.LANGUAGE_MODEL, lambda shape: LanguageModel(LMConfig(**shape)), checkpoint, device
+        folder, store.LANGUAGE_MODEL, lambda shape: LanguageModelNetwork(LMConfig(**shape)), checkpoint, device
     )
 
 

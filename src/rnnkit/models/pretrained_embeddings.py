@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from rnnkit.embeddings.vectors import Vectors
+from rnnkit.embeddings.vectors import WordVectors
 from rnnkit.text import special_tokens
 from rnnkit.text.tokenizers.byte_tokens import METASPACE
 from rnnkit.text.tokenizers.word_tokenizer import JOINER
@@ -66,7 +66,7 @@ class VectorCoverage:
         )
 
 
-def match_vectors(vocabulary: Vocabulary, vectors: Vectors) -> MatchedVectors:
+def match_vectors(vocabulary: Vocabulary, vectors: WordVectors) -> MatchedVectors:
     """Find a vector for each entry of a vocabulary, except special tokens."""
     whole: dict[int, NDArray[np.float32]] = {}
     composed: dict[int, NDArray[np.float32]] = {}

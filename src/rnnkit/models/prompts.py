@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from rnnkit.models import language_model
-from rnnkit.models.language_model import LanguageModel, LMState
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.models.language_model import LanguageModelNetwork, LMState
+from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.text import special_tokens
 
 PREFILL_CHUNK = 1024
@@ -48,7 +48,7 @@ class NeuralPrompts:
             before the first token.
     """
 
-    def __init__(self, network: LanguageModel, prompts: Sequence[Sequence[int]]) -> None:
+    def __init__(self, network: LanguageModelNetwork, prompts: Sequence[Sequence[int]]) -> None:
         self._network = network
         self._device = next(network.parameters()).device
         input_BT = torch.tensor([[special_tokens.EOS, *prompt] for prompt in prompts], device=self._device)
@@ -103,7 +103,7 @@ class NgramPrompts:
         prompts: Ids without EOS.
     """
 
-    def __init__(self, model: NgramModel, prompts: Sequence[Sequence[int]]) -> None:
+    def __init__(self, model: BackoffModel, prompts: Sequence[Sequence[int]]) -> None:
         self._model = model
         nodes = [[model.state_after(prompt, model.initial_state())] for prompt in prompts]
         self._start = NgramPromptState(torch.tensor(nodes, dtype=torch.long), started=False)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from rnnkit.ngrams.arpa.arpa_reader import read_arpa
     from rnnkit.ngrams.arpa.arpa_writer import write_arpa
     from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
-    from rnnkit.ngrams.ngram_model import NgramModel
+    from rnnkit.ngrams.ngram_model import BackoffModel
     from rnnkit.ngrams.options import NgramOptions
 
 _MODULES: Final = {
-    "NgramModel": "ngram_model",
+    "BackoffModel": "ngram_model",
     "NgramOptions": "options",
     "estimate_ngram_model": "ngram_estimation",
     "read_arpa": "arpa.arpa_reader",
@@ -32,7 +32,7 @@ _MODULES: Final = {
 }
 """Module of each public name."""
 
-__all__ = ["NgramModel", "NgramOptions", "estimate_ngram_model", "read_arpa", "write_arpa"]
+__all__ = ["BackoffModel", "NgramOptions", "estimate_ngram_model", "read_arpa", "write_arpa"]
 
 
 def __getattr__(name: str) -> Any:

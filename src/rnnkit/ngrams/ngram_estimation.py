@@ -13,7 +13,7 @@ from rnnkit.events import Listener, Note, WarningEvent, null_listener
 from rnnkit.io.npy import IntArray
 from rnnkit.kernels.array_types import BoolArray, Float32Array, Float64Array, Int32Array
 from rnnkit.ngrams.ngram_counts import NgramLevel, adjust_counts, count_ngrams, prune
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.ngrams.options import NgramOptions
 from rnnkit.ngrams.smoothing import Discounts, add_k, estimate_discounts, maximum_likelihood, modified_kneser_ney
 from rnnkit.text import special_tokens
@@ -26,7 +26,7 @@ _BYTES_PER_POSITION, _BYTES_PER_NGRAM = 24, 56
 
 def estimate_ngram_model(
     ids: IntArray, offsets: IntArray, vocabulary_size: int, options: NgramOptions, listen: Listener = null_listener
-) -> NgramModel:
+) -> BackoffModel:
     """Estimate an n-gram language model.
 
     Args:
@@ -110,7 +110,7 @@ def build_model(
     weights: Iterator[tuple[Float64Array, Float64Array]],
     vocabulary_size: int,
     facts: dict[str, Any],
-) -> NgramModel:
+) -> BackoffModel:
     """Concatenate the levels, without pruned n-grams, to the trie of a model.
 
     Args:
@@ -146,7 +146,7 @@ def build_model(
         kept_before_N1 += first
         kept_C, node_S, first_C, first = kept_N, kept_before_N1[:-1], first, end
     backoff_I[0] = 0.0  # the empty context never backs off: all words are its children
-    return NgramModel(len(levels), vocabulary_size, word_A, suffix_A, log10_A, backoff_I, first_child_I1, facts)
+    return BackoffModel(len(levels), vocabulary_size, word_A, suffix_A, log10_A, backoff_I, first_child_I1, facts)
 
 
 def _predictable_words(vocabulary_size: int, closed: bool) -> BoolArray:

@@ -39,7 +39,7 @@ TOKENS_PER_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
-class NgramModel:
+class BackoffModel:
     """N-grams with back-off. Shapes: A nodes, the first I of which are below the highest order.
 
     Attributes:

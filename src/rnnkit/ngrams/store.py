@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io.atomic import atomic_file
 from rnnkit.io.safe_reading import open_regular, parse_json
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.text import special_tokens
 
 NAME: Final = "ngrams.safetensors"
@@ -38,7 +38,7 @@ _BLOCK = 1 << 24
 _HINT: Final = "copy the model again, or train it again"
 
 
-def save(path: Path, model: NgramModel) -> None:
+def save(path: Path, model: BackoffModel) -> None:
     """Write a model atomically.
 
     Args:
@@ -68,7 +68,7 @@ def save(path: Path, model: NgramModel) -> None:
             _write_array(file, array, _DTYPES[_TYPES[name]])
 
 
-def load(path: Path) -> NgramModel:
+def load(path: Path) -> BackoffModel:
     """Map a model into memory and validate it.
 
     Raises:
@@ -94,7 +94,7 @@ def load(path: Path) -> NgramModel:
                 path=path,
             )
         arrays = {name: _map_array(path, header[name], begin, kind) for name, kind in _TYPES.items()}
-        model = NgramModel(
+        model = BackoffModel(
             order=int(parameters["order"]),
             vocabulary_size=int(parameters["vocabulary"]),
             word_A=arrays["word"],
@@ -113,7 +113,7 @@ def load(path: Path) -> NgramModel:
     return model
 
 
-def check(model: NgramModel, name: str) -> None:
+def check(model: BackoffModel, name: str) -> None:
     """Validate every value: whether the arrays make a trie in which each lookup ends.
 
     Args:
@@ -146,7 +146,7 @@ def check(model: NgramModel, name: str) -> None:
         raise FormatError(f"{name} is damaged", *faults, hint=_HINT)
 
 
-def _arrays(model: NgramModel) -> dict[str, NDArray[Any]]:
+def _arrays(model: BackoffModel) -> dict[str, NDArray[Any]]:
     return {
         "word": model.word_A,
         "suffix": model.suffix_A,
@@ -187,7 +187,7 @@ def _map_array(path: Path, entry: dict[str, Any], begin: int, kind: str) -> NDAr
     return mapped.view(np.ndarray)
 
 
-def _find_size_mismatch(model: NgramModel, path: Path, begin: int) -> str | None:
+def _find_size_mismatch(model: BackoffModel, path: Path, begin: int) -> str | None:
     """Describe how the sizes of the arrays and the parameters contradict each other, if they do."""
     nodes, inner = len(model.word_A), len(model.backoff_I)
     if len(model.suffix_A) != nodes or len(model.log10_A) != nodes or len(model.first_child_I1) != inner + 1:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnkit.kernels.array_types import BoolArray, Float32Array, Int32Array
 from rnnkit.kernels.ngram_trie import find_contexts, find_suffixes
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ class TrieBuilder:
         repeated_N[order_N[1:]] = np.diff(key_N[order_N]) == 0
         return context_N < 0, repeated_N & (context_N >= 0)
 
-    def build(self) -> NgramModel:
+    def build(self) -> BackoffModel:
         """Return the model of all orders added so far."""
-        return NgramModel(
+        return BackoffModel(
             order=self.order,
             vocabulary_size=self.size,
             word_A=self._word_A,

@@ -24,7 +24,7 @@ from rnnkit.data import batch_sampler
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.data.bptt_batching import LanguageModelBatch
 from rnnkit.models import language_model, masked_lm
-from rnnkit.models.language_model import LanguageModel, LMOutput, LMState
+from rnnkit.models.language_model import LanguageModelNetwork, LMOutput, LMState
 from rnnkit.models.masked_lm import MaskedLM
 from rnnkit.nn.device import autocast
 from rnnkit.nn.sampled_softmax import Proposal
@@ -63,7 +63,9 @@ class LanguageModelTask(NetworkTask[LanguageModelBatch]):
         optimizer: The optimizer.
     """
 
-    def __init__(self, network: LanguageModel, objective: LanguageModelObjective, optimizer: NetworkOptimizer) -> None:
+    def __init__(
+        self, network: LanguageModelNetwork, objective: LanguageModelObjective, optimizer: NetworkOptimizer
+    ) -> None:
         super().__init__(network, optimizer)
         self._network = network
         self._objective = objective

@@ -11,7 +11,7 @@ import pytest
 from tests.embeddings.samples import COUNTS, SUBWORDS, WORDS, make_table, random_matrix, same_bits
 from tests.raising import raises
 
-from rnnkit.embeddings import Vectors, formats
+from rnnkit.embeddings import WordVectors, formats
 from rnnkit.embeddings.formats import FASTTEXT_BINARY, WRITERS
 from rnnkit.embeddings.subword_ngrams import Subwords
 from rnnkit.embeddings.vector_table import Matrix, VectorTable
@@ -61,7 +61,9 @@ def test_a_word_is_the_mean_of_its_row_and_its_ngrams(tmp_path: Path) -> None:
     assert len(rows) == 1 + len(ngrams)
     assert table.matrix_VD[2] == pytest.approx(np.mean(rows, axis=0), abs=1e-6)
     assert table.matrix_VD[0] == pytest.approx(model.rows[0])  # the end of the sentence has no n-grams
-    assert Vectors(table)["unseen"] == pytest.approx(buckets[Subwords(2, 3, 5).rows("unseen")].mean(axis=0), abs=1e-6)
+    assert WordVectors(table)["unseen"] == pytest.approx(
+        buckets[Subwords(2, 3, 5).rows("unseen")].mean(axis=0), abs=1e-6
+    )
 
 
 def test_a_classifier_has_labels_after_its_words(tmp_path: Path) -> None:

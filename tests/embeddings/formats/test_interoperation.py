@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.embeddings.samples import COUNTS, SUBWORDS, WORDS, make_table, same_bits
 
-from rnnkit.embeddings import Vectors, formats
+from rnnkit.embeddings import WordVectors, formats
 from rnnkit.embeddings.formats import FASTTEXT, FASTTEXT_BINARY, GLOVE, WORD2VEC, WORD2VEC_BINARY, WRITERS
 from rnnkit.embeddings.vector_table import VectorTable
 
@@ -57,7 +57,7 @@ def test_what_gensim_writes_is_read(tmp_path: Path, keyed_vectors: Any, options:
 
 def test_the_same_neighbors_as_gensim(tmp_path: Path, keyed_vectors: Any) -> None:
     WRITERS[WORD2VEC](tmp_path / "f", make_table(7))
-    keyed, vectors = keyed_vectors.load_word2vec_format(str(tmp_path / "f")), Vectors.load(tmp_path / "f")
+    keyed, vectors = keyed_vectors.load_word2vec_format(str(tmp_path / "f")), WordVectors.load(tmp_path / "f")
     for query in WORDS:
         expected = keyed.most_similar(query, topn=9)
         found = vectors.neighbors(query, 9)
@@ -74,7 +74,7 @@ def test_gensim_reads_models_with_subwords(tmp_path: Path, keyed_vectors: Any) -
 
     table = make_table(7, subwords=True)
     WRITERS[FASTTEXT_BINARY](tmp_path / "f.bin", table)
-    keyed, vectors = load_facebook_vectors(str(tmp_path / "f.bin")), Vectors(table)
+    keyed, vectors = load_facebook_vectors(str(tmp_path / "f.bin")), WordVectors(table)
     assert keyed.index_to_key == WORDS
     for word in WORDS + UNSEEN:
         assert keyed[word] == pytest.approx(vectors[word], abs=1e-6)
@@ -91,7 +91,7 @@ def test_gensim_reads_models_without_subwords(tmp_path: Path, keyed_vectors: Any
 def test_fasttext_reads_what_is_written(tmp_path: Path, fasttext: Any, subwords: bool) -> None:
     table = replace(make_table(7, subwords=subwords), contexts_VD=make_table(7).matrix_VD)
     WRITERS[FASTTEXT_BINARY](tmp_path / "f.bin", table)
-    model, vectors = fasttext.load_model(str(tmp_path / "f.bin")), Vectors(table)
+    model, vectors = fasttext.load_model(str(tmp_path / "f.bin")), WordVectors(table)
     words, counts = model.get_words(include_freq=True)
     assert (words, counts.tolist(), model.get_dimension()) == (WORDS, COUNTS, 7)
     for word in WORDS + UNSEEN * subwords:
@@ -120,7 +120,7 @@ def test_what_fasttext_trains_is_read(tmp_path: Path, fasttext: Any, settings: A
         str(tmp_path / "text"), dim=7, epoch=1, minCount=1, thread=11, t=1.0, verbose=0, **settings
     )
     model.save_model(str(tmp_path / "f.bin"))
-    vectors = Vectors.load(tmp_path / "f.bin")
+    vectors = WordVectors.load(tmp_path / "f.bin")
     assert list(vectors.words) == model.words
     assert "</s>" in vectors
     for word in model.words + UNSEEN * (settings["maxn"] > 0):

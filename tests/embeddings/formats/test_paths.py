@@ -18,7 +18,7 @@ from tests.embeddings.samples import WORDS, make_table
 from tests.word_vectors import ROYALS
 
 import rnnkit.embeddings
-from rnnkit.embeddings import Vectors, formats
+from rnnkit.embeddings import WordVectors, formats
 from rnnkit.embeddings.formats import vector_reader, vectors_directory
 from rnnkit.embeddings.train import corpus
 from rnnkit.embeddings.vector_table import VectorTable
@@ -60,7 +60,7 @@ def test_vectors_directories(tmp_path: Path, kind: Callable[[Path], Any]) -> Non
     assert list(vectors_directory.read(folder).words) == WORDS
     assert list(vectors_directory.read_words(folder)[0]) == WORDS
     assert list(formats.load(folder).words) == WORDS
-    assert list(Vectors.load(folder).words) == WORDS
+    assert list(WordVectors.load(folder).words) == WORDS
 
 
 @pytest.mark.parametrize("kind", [str, Path])
@@ -69,7 +69,7 @@ def test_files(tmp_path: Path, format: str, kind: Callable[[Path], Any]) -> None
     path = kind(tmp_path / "f")
     formats.WRITERS[format](path, make_table(3))
     assert list(formats.load(path).words) == WORDS
-    assert list(Vectors.load(path, repair=True).words) == WORDS
+    assert list(WordVectors.load(path, repair=True).words) == WORDS
     with vector_reader.open_vector_file(path) as file:
         assert file.name == str(tmp_path / "f")
 
@@ -81,7 +81,7 @@ def test_a_path_of_another_kind(tmp_path: Path) -> None:
 
     vectors_directory.write(Named(), make_table(3))
     assert isinstance(Named(), os.PathLike)
-    assert list(Vectors.load(Named()).words) == WORDS
+    assert list(WordVectors.load(Named()).words) == WORDS
 
 
 def test_corpora(tmp_path: Path) -> None:

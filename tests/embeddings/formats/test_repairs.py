@@ -16,7 +16,7 @@ from tests.embeddings.formats.imperfect_files import CUT, HOPELESS, OF, REPAIRAB
 from tests.embeddings.samples import make_table
 from tests.raising import raises
 
-from rnnkit.embeddings import Vectors, formats
+from rnnkit.embeddings import WordVectors, formats
 from rnnkit.errors import DataError
 from rnnkit.events import Event, WarningEvent
 
@@ -120,8 +120,8 @@ def test_fasttext_models_with_invalid_utf8(tmp_path: Path) -> None:
     path = str(tmp_path / "f.bin")
     trained.save_model(path)
     with raises(DataError, "UTF-8", "--repair", path=path):
-        Vectors.load(path)
-    vectors = Vectors.load(path, repair=True)
+        WordVectors.load(path)
+    vectors = WordVectors.load(path, repair=True)
     keyed = gensim.load_facebook_vectors(path)
     assert len(vectors) == len(keyed.index_to_key)
     words = dict(zip(vectors.words, keyed.index_to_key, strict=True))
@@ -142,7 +142,7 @@ def test_such_models_have_the_same_vectors_as_in_gensim(tmp_path: Path) -> None:
     random_rows = np.random.default_rng(3).normal(size=(14, 3)).astype(np.float32).tolist()
     words = [b"the", CUT, b"of", b"\xed\xa0\xbd"]
     (tmp_path / "f.bin").write_bytes(model(words, random_rows[:4], random_rows[4:]))
-    vectors = Vectors.load(tmp_path / "f.bin", repair=True)
+    vectors = WordVectors.load(tmp_path / "f.bin", repair=True)
     keyed = gensim.load_facebook_vectors(str(tmp_path / "f.bin"))
     assert list(vectors.words) == ["the", "日\ufffd", "of", "\ufffd" * 3]
     assert keyed.index_to_key == ["the", "日\\xe6\\x9c", "of", "\\xed\\xa0\\xbd"]

@@ -13,7 +13,7 @@ from tests.embeddings.samples import COUNTS, SUBWORDS, WORDS, make_table, random
 from tests.file_limits import limit_files
 from tests.raising import raises
 
-from rnnkit.embeddings import Vectors, formats
+from rnnkit.embeddings import WordVectors, formats
 from rnnkit.embeddings.formats import vectors_directory
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.errors import ArtefactError, DataError, FormatError
@@ -94,7 +94,7 @@ def test_vectors_are_mapped_read_only(tmp_path: Path) -> None:
 
 
 def test_a_word_spelled_like_a_special_symbol(tmp_path: Path) -> None:
-    found = Vectors.load(write(tmp_path / "embeddings", VectorTable.of(["</s>", "a"], random_matrix(2))))
+    found = WordVectors.load(write(tmp_path / "embeddings", VectorTable.of(["</s>", "a"], random_matrix(2))))
     assert found["</s>"].any()
     assert "<pad>" not in found
 
@@ -185,7 +185,7 @@ def test_vectors_with_nan(tmp_path: Path) -> None:
     rows = np.load(folder / "vectors.npy")
     rows[6, 1] = np.nan
     np.save(folder / "vectors.npy", rows)
-    vectors = Vectors.load(folder)
+    vectors = WordVectors.load(folder)
     assert vectors["the"].any()
     with raises(FormatError, r"'New\xa0York'", "NaN", path=folder):
         vectors.neighbors("the")

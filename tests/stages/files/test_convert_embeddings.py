@@ -11,7 +11,7 @@ import pytest
 from tests.raising import raises
 
 from rnnkit.cli import app
-from rnnkit.embeddings import Vectors, formats
+from rnnkit.embeddings import WordVectors, formats
 from rnnkit.embeddings.formats import vectors_directory
 from rnnkit.embeddings.subword_ngrams import Subwords
 from rnnkit.embeddings.vector_table import VectorTable
@@ -41,7 +41,7 @@ def test_every_format_can_be_read_again(table: VectorTable, format: str) -> None
     result = run(ConvertEmbeddingsOptions(Path("new/out"), to=format))
     assert result.lines == (f"new/out: 3 words of dimension 5 as {format}",)
     assert result.as_dict() == {"path": "new/out", "format": format, "words": 3, "dimension": 5}
-    vectors = Vectors.load(Path("new/out"))
+    vectors = WordVectors.load(Path("new/out"))
     assert list(vectors.words) == WORDS
     assert np.allclose(vectors.matrix_VD, table.matrix_VD, atol=1e-6)
     assert manifest.find_mismatches(Path("new/out")) == []
@@ -62,7 +62,7 @@ def test_ngrams_are_kept(table: VectorTable, format: str) -> None:
     heard: list[Event] = []
     run(ConvertEmbeddingsOptions(Path("out"), to=format), heard.append)
     assert heard == []
-    assert Vectors.load(Path("out"))["unseen"] == pytest.approx(Vectors(table)["unseen"], abs=1e-6)
+    assert WordVectors.load(Path("out"))["unseen"] == pytest.approx(WordVectors(table)["unseen"], abs=1e-6)
 
 
 def test_reports_dropped_ngrams(table: VectorTable) -> None:

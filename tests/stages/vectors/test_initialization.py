@@ -18,7 +18,7 @@ from tests.raising import raises
 from tests.topics import ENOUGH, TOPICS, WORDS, assert_topics_apart, write_topics
 
 from rnnkit.embeddings.training_text import TrainingText
-from rnnkit.embeddings.vectors import Vectors
+from rnnkit.embeddings.vectors import WordVectors
 from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, RnnkitError
 from rnnkit.events import Event, Progress
 from rnnkit.io import manifest
@@ -58,13 +58,13 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def row_of(vectors: Vectors, word: str) -> NDArray[np.float32]:
+def row_of(vectors: WordVectors, word: str) -> NDArray[np.float32]:
     return np.asarray(vectors[word])
 
 
 def test_init_from_adds_new_words() -> None:
     trained(text=[Path("more")], init_from=OLD, epochs=1, sample=0)
-    old, new = Vectors.load(OLD), Vectors.load(Path("new"))
+    old, new = WordVectors.load(OLD), WordVectors.load(Path("new"))
     assert sorted(new.words) == sorted([*WORDS, "tea"])
     for word in WORDS:
         same = np.array_equal(row_of(old, word), row_of(new, word))
@@ -83,9 +83,9 @@ def test_init_from_word2vec() -> None:
         convert_embeddings.ConvertEmbeddingsOptions(vectors=OLD, to="word2vec", output=Path("old.vec"))
     )
     trained(text=[Path("more")], init_from=Path("old.vec"), epochs=1)
-    new = Vectors.load(Path("new"))
+    new = WordVectors.load(Path("new"))
     assert sorted(new.words) == sorted([*WORDS, "tea"])
-    assert np.array_equal(row_of(new, "planet"), row_of(Vectors.load(OLD), "planet"))
+    assert np.array_equal(row_of(new, "planet"), row_of(WordVectors.load(OLD), "planet"))
     assert manifest.load(Path("new/meta.json")).inputs["vectors"] == manifest.sha256(Path("old.vec"))
 
 
@@ -100,7 +100,7 @@ def test_init_from_subwords() -> None:
         epochs=1,
         learning_rate=1e-6,
     )
-    before, after = Vectors.load(Path("grams")), Vectors.load(Path("new"))
+    before, after = WordVectors.load(Path("grams")), WordVectors.load(Path("new"))
     for word in (*WORDS, "winery"):
         np.testing.assert_allclose(row_of(after, word), row_of(before, word), rtol=0, atol=1e-4)
 
@@ -170,7 +170,7 @@ def test_overwrite() -> None:
     refused(ArtefactError, "old", "notes.txt", output=OLD, overwrite=True)
     (OLD / "notes.txt").unlink()
     trained(output=OLD, overwrite=True, dimension=7)
-    assert Vectors.load(OLD).dimension == 7
+    assert WordVectors.load(OLD).dimension == 7
 
 
 BAD: dict[str, tuple[type[RnnkitError], dict[str, Any]]] = {

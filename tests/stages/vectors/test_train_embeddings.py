@@ -15,7 +15,7 @@ import pytest
 from tests.raising import raises
 from tests.topics import ENOUGH, LINES, WORDS, assert_topics_apart, topic_lines, write_topics
 
-from rnnkit.embeddings.vectors import Vectors
+from rnnkit.embeddings.vectors import WordVectors
 from rnnkit.errors import ArtefactError, ConfigError, DataError, Interrupted, RnnkitError, TrainingError, UsageError
 from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.io import manifest
@@ -103,7 +103,7 @@ def test_output_files(text: Path) -> None:
     }  # fmt: skip
     assert meta.inputs == {"text.1": manifest.sha256(text)}
     assert (meta.options["text"], meta.options["dimension"], "output" in meta.options) == (["text.txt"], 16, False)
-    vectors = Vectors.load(folder)
+    vectors = WordVectors.load(folder)
     assert sorted(vectors.words) == WORDS
     counted = " ".join(topic_lines()).split()
     assert vectors.counts is not None
@@ -172,7 +172,7 @@ def test_resumed_run_equals_uninterrupted_run(text: Path, method: dict[str, Any]
     assert caught.value.exit_code == 143
     assert f"step {step}" in str(caught.value)
     assert manifest.read(Path("vectors"), "vectors", 1).facts["finished"] is False
-    assert len(Vectors.load(Path("vectors"))) == 12, "the vectors so far can be read"
+    assert len(WordVectors.load(Path("vectors"))) == 12, "the vectors so far can be read"
     heard: list[Event] = []
     result = run(TrainEmbeddingsOptions(output=Path("vectors"), resume=True, threads=1), heard.append)
     assert isinstance(result, TrainEmbeddingsResult)
@@ -238,7 +238,7 @@ def test_a_dry_run_writes_nothing(text: Path) -> None:
     assert cost.lines[0] == f"words   12, from {TOKENS:,} words of running text"
     trained()
     assert isinstance(run(options(dry_run=True)), EmbeddingTrainingEstimate), "it does not mind what is there"
-    assert len(Vectors.load(Path("vectors"))) == 12
+    assert len(WordVectors.load(Path("vectors"))) == 12
 
 
 def test_refuses_divergence(text: Path) -> None:

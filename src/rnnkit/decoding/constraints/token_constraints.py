@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rnnkit.decoding.constraints.lexical_constraints import LexicalConstraints
 from rnnkit.decoding.constraints.phrase_spellings import RequiredPhrase
-from rnnkit.decoding.stepper import Hypothesis, PartialHypotheses, SearchOptions, forbidden_ids
+from rnnkit.decoding.stepper import PartialHypotheses, SearchHypothesis, SearchOptions, forbidden_ids
 from rnnkit.errors import FormatError
 from rnnkit.text import special_tokens
 
@@ -45,7 +45,7 @@ class Constraints:
         """Whether there are lexical constraints: sequences or phrases to contain."""
         return bool(self.sequences or self.phrases)
 
-    def satisfied_by(self, hypothesis: Hypothesis, text: str) -> bool:
+    def satisfied_by(self, hypothesis: SearchHypothesis, text: str) -> bool:
         """Return whether an output, given as ids and as text in reading order, satisfies the lexical constraints."""
         ids = hypothesis.ids
         return all(phrase.is_in(text) for phrase in self.phrases) and all(

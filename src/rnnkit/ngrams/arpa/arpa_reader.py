@@ -28,7 +28,7 @@ from rnnkit.ngrams.arpa.arpa_words import (
     make_unigram_trie,
     make_word_index,
 )
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.ngrams.options import MAX_ORDER
 from rnnkit.ngrams.trie_builder import InvalidNgramError, NgramEntries
 from rnnkit.text.lines import decode_text
@@ -47,7 +47,7 @@ ErrorFactory = Callable[..., FormatError]
 
 def read_arpa(
     path: Path, listen: Listener = null_listener, repairs: Repairs | None = None, digest: Digest | None = None
-) -> tuple[NgramModel, list[str]]:
+) -> tuple[BackoffModel, list[str]]:
     """Read an ARPA file or pipe, plain or compressed with gzip, bzip2 or xz.
 
     Args:
@@ -68,7 +68,7 @@ def read_arpa(
         return _read_strictly(lines, listen) if repairs is None else read_repaired(lines, repairs, listen)
 
 
-def _read_strictly(lines: ArpaLines, listen: Listener) -> tuple[NgramModel, list[str]]:
+def _read_strictly(lines: ArpaLines, listen: Listener) -> tuple[BackoffModel, list[str]]:
     skip_to_data(lines)
     counts = read_counts(lines)
     weights = _read_unigrams(lines, counts[0], highest_order=len(counts) == 1)

@@ -30,7 +30,7 @@ from rnnkit.ngrams.arpa.arpa_words import (
     make_unigram_trie,
     make_word_index,
 )
-from rnnkit.ngrams.ngram_model import NgramModel
+from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.ngrams.options import MAX_ORDER
 from rnnkit.ngrams.trie_builder import NgramEntries, TrieBuilder
 
@@ -66,7 +66,7 @@ _LINES_BEFORE_RETRY: Final = 4096
 """Irregular lines that are parsed one by one before the kernel, which only parses regular ones, is tried again."""
 
 
-def read_repaired(lines: ArpaLines, repairs: Repairs, listen: Listener) -> tuple[NgramModel, list[str]]:
+def read_repaired(lines: ArpaLines, repairs: Repairs, listen: Listener) -> tuple[BackoffModel, list[str]]:
     """Read an imperfect ARPA file.
 
     Args:

@@ -20,7 +20,7 @@ from rnnkit.io.atomic import atomic_file
 from rnnkit.kernels.arpa_entries import MAX_NUMBER_BYTES, format_entries
 from rnnkit.kernels.array_types import Float32Array, Int32Array, Int64Array, UInt8Array
 from rnnkit.ngrams.arpa.arpa_words import LOG10_ZERO, concatenate_words
-from rnnkit.ngrams.ngram_model import ROOT, NgramModel
+from rnnkit.ngrams.ngram_model import ROOT, BackoffModel
 from rnnkit.text import special_tokens
 
 WORD_SEPARATORS: Final = " \t\r\n\0"
@@ -31,7 +31,11 @@ _BLOCK = 1 << 16
 
 
 def write_arpa(
-    model: NgramModel, tokens: Sequence[str], path: Path, merge_unknown: bool = False, listen: Listener = null_listener
+    model: BackoffModel,
+    tokens: Sequence[str],
+    path: Path,
+    merge_unknown: bool = False,
+    listen: Listener = null_listener,
 ) -> None:
     """Write a model as an ARPA file.
 
@@ -78,7 +82,7 @@ def write_arpa(
         listen(Note(f"{zeros:,} n-grams have probability 0, written as {LOG10_ZERO:g}"))
 
 
-def merge_words(model: NgramModel, word: int, other: int) -> tuple[NgramModel, int]:
+def merge_words(model: BackoffModel, word: int, other: int) -> tuple[BackoffModel, int]:
     """Merge two words of a model into one, which gets the probability of both.
 
     Benchmarks such as Penn Treebank spell rare words `<unk>`. That text is an ordinary word of a vocabulary, as no text
@@ -121,14 +125,14 @@ def merge_words(model: NgramModel, word: int, other: int) -> tuple[NgramModel, i
     return replace(model, log10_A=log10_A), removed
 
 
-def _has_ngrams(model: NgramModel, word: int) -> bool:
+def _has_ngrams(model: BackoffModel, word: int) -> bool:
     """Return whether a word occurs in any n-gram of two words or more."""
     return bool(np.any(model.word_A[1 + model.vocabulary_size :] == word)) or (
         model.order > 1 and model.first_child_I1[1 + word] < model.first_child_I1[2 + word]
     )
 
 
-def ngram_words(model: NgramModel, node_M: NDArray[np.integer[Any]], order: int) -> Int32Array:
+def ngram_words(model: BackoffModel, node_M: NDArray[np.integer[Any]], order: int) -> Int32Array:
     """Return the words of nodes of one order, shape (M, K)."""
     words_MK = np.empty((len(node_M), order), dtype=np.int32)
     for column in reversed(range(order)):
@@ -159,7 +163,7 @@ def _check_words(tokens: Sequence[str], ids: Sequence[int], listen: Listener) ->
         listen(WarningEvent("the vocabulary has the word <UNK>, which KenLM reads as the unknown word <unk>"))
 
 
-def _node_blocks(model: NgramModel, order: int, id_W: Int32Array) -> Iterator[NDArray[np.integer[Any]]]:
+def _node_blocks(model: BackoffModel, order: int, id_W: Int32Array) -> Iterator[NDArray[np.integer[Any]]]:
     """Yield the nodes of one order in blocks."""
     if order == 1:
         yield from (1 + id_W[start : start + _BLOCK] for start in range(0, len(id_W), _BLOCK))
@@ -168,7 +172,7 @@ def _node_blocks(model: NgramModel, order: int, id_W: Int32Array) -> Iterator[ND
     yield from (np.arange(start, min(start + _BLOCK, end)) for start in range(begin, end, _BLOCK))
 
 
-def _weights(model: NgramModel, node_M: NDArray[np.integer[Any]]) -> tuple[Float32Array, Float32Array]:
+def _weights(model: BackoffModel, node_M: NDArray[np.integer[Any]]) -> tuple[Float32Array, Float32Array]:
     """Return base-10 log-probabilities, and log back-off weights with NaN where none is written."""
     log10_M = np.array(model.log10_A[node_M])
     log10_M[node_M == 1 + special_tokens.BOS] = 0.0

@@ -20,7 +20,7 @@ from rnnkit.stages import shared_options as shared
 from rnnkit.text.lines import read_lines
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.vectors import Vectors
+    from rnnkit.embeddings.vectors import WordVectors
     from rnnkit.evaluation.analogies import SectionScore
     from rnnkit.evaluation.word_similarity import Correlation
 
@@ -217,7 +217,7 @@ def run(options: EvaluateEmbeddingsOptions, listen: Listener = null_listener) ->
 
 
 def _score(
-    path: Path, lines: Sequence[str], vectors: Vectors, options: EvaluateEmbeddingsOptions, listen: Listener
+    path: Path, lines: Sequence[str], vectors: WordVectors, options: EvaluateEmbeddingsOptions, listen: Listener
 ) -> Score:
     """Score one file."""
     score: Score
@@ -234,7 +234,7 @@ def _score(
 
 
 def _solve(
-    path: Path, lines: Sequence[str], vectors: Vectors, options: EvaluateEmbeddingsOptions
+    path: Path, lines: Sequence[str], vectors: WordVectors, options: EvaluateEmbeddingsOptions
 ) -> tuple[AnalogyScore, list[int]]:
     from rnnkit.evaluation import analogies
 
@@ -250,7 +250,7 @@ def _solve(
 
 
 def _correlate(
-    path: Path, lines: Sequence[str], vectors: Vectors, options: EvaluateEmbeddingsOptions
+    path: Path, lines: Sequence[str], vectors: WordVectors, options: EvaluateEmbeddingsOptions
 ) -> tuple[SimilarityScore, list[int]]:
     from rnnkit.evaluation import word_similarity
 

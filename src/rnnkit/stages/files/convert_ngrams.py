@@ -20,7 +20,7 @@ from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
-    from rnnkit.ngrams.ngram_model import NgramModel
+    from rnnkit.ngrams.ngram_model import BackoffModel
 
 EXAMPLE = """\
 rnnkit convert-ngrams model.arpa
@@ -134,7 +134,7 @@ class _LoadedNgrams:
         repairs: Repairs made in the ARPA file.
     """
 
-    model: NgramModel
+    model: BackoffModel
     tokens: Sequence[str]
     sha256: str
     repairs: Repairs | None = None

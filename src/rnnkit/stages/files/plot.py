@@ -18,7 +18,7 @@ from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.vectors import Vectors
+    from rnnkit.embeddings.vectors import WordVectors
 
 EXAMPLE = """\
 rnnkit plot
@@ -114,14 +114,14 @@ def _draw_curve(options: PlotOptions) -> Path:
 
 
 def _draw_words(options: PlotOptions, listen: Listener) -> PlotResult:
-    from rnnkit.embeddings.vectors import Vectors
+    from rnnkit.embeddings.vectors import WordVectors
     from rnnkit.reports.projection import project
     from rnnkit.reports.word_map import plot_word_map
 
     picture = options.output or options.work / "words.png"
     check_output_file(options, picture)
     source = options.model or options.vectors or Workspace(options.work).embeddings
-    vectors = Vectors(load_table(source, options.repair, listen))
+    vectors = WordVectors(load_table(source, options.repair, listen))
     words = _distinct_words(options.words) or list(vectors.words[: options.count])
     if len(words) < MIN_WORDS:
         raise DataError(
@@ -158,7 +158,7 @@ def _distinct_words(words: list[str]) -> list[str]:
     return list(dict.fromkeys(word for item in words for word in item.split(",") if word))
 
 
-def _unit_rows(vectors: Vectors, words: list[str]) -> Any:
+def _unit_rows(vectors: WordVectors, words: list[str]) -> Any:
     """Return the unit-normalized vectors of the words; zero vectors stay zero."""
     import numpy as np
 

@@ -16,7 +16,7 @@ from rnnkit.stages import shared_options as shared
 from rnnkit.stages.vectors.neighbors import neighbor_lines, neighbor_objects
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.vectors import Neighbor, Vectors
+    from rnnkit.embeddings.vectors import Neighbor, WordVectors
 
 EXAMPLE = """\
 rnnkit analogy king - man + woman
@@ -113,7 +113,7 @@ def run(options: AnalogyOptions, listen: Listener = null_listener) -> Iterator[A
     return append_repairs(results, vectors, options.json)
 
 
-def solve(vectors: Vectors, expression: Expression, count: int, restrict: int | None) -> Analogy:
+def solve(vectors: WordVectors, expression: Expression, count: int, restrict: int | None) -> Analogy:
     """Solve one expression.
 
     Raises:

@@ -15,7 +15,7 @@ from rnnkit.reports.columns import format_columns
 from rnnkit.stages import shared_options as shared
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.vectors import Neighbor, Vectors
+    from rnnkit.embeddings.vectors import Neighbor, WordVectors
 
 EXAMPLE = """\
 rnnkit neighbors king queen --count 5
@@ -88,7 +88,7 @@ def run(
     return append_repairs(results, vectors, options.json)
 
 
-def find_neighbors(vectors: Vectors, word: str, count: int, restrict: int | None) -> Neighborhood:
+def find_neighbors(vectors: WordVectors, word: str, count: int, restrict: int | None) -> Neighborhood:
     """Find the neighbors of one word.
 
     Raises:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rnnkit.evaluation.gradient_profile import GradientProfile
     from rnnkit.evaluation.lm_scorer import ScoredLines, Scorer
     from rnnkit.io.npy import IntArray
-    from rnnkit.models.language_model import LanguageModel
+    from rnnkit.models.language_model import LanguageModelNetwork
 
 VOCABULARY = 1000
 """Vocabulary size of an untrained network."""
@@ -39,7 +39,7 @@ class DiagnosedNetwork:
 
     name: str
     arch: str
-    network: LanguageModel
+    network: LanguageModelNetwork
     input_NT: torch.Tensor
     target_N: torch.Tensor
 

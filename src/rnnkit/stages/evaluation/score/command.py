@@ -24,7 +24,7 @@ from rnnkit.stages.evaluation.score.options import (
     check_model,
     check_translation,
 )
-from rnnkit.stages.evaluation.score.results import EOS_TEXT, LineScore, MixtureComponent, Summary, TokenScore
+from rnnkit.stages.evaluation.score.results import EOS_TEXT, LineScore, MixtureSummary, Summary, TokenScore
 from rnnkit.stages.inference.decode.length_warnings import LineTally
 from rnnkit.text.special_tokens import EOS, UNK
 from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from rnnkit.decoding.translator import Translator
+    from rnnkit.decoding.translator import TranslationEnsemble
     from rnnkit.evaluation.dynamic_evaluation import DynamicSettings
     from rnnkit.evaluation.lm_metrics import LMScore
     from rnnkit.evaluation.lm_scorer import ScoredLines, Scorer
@@ -153,7 +153,7 @@ def _score_text(
     # The cache, last of the components, has no vocabulary.
     unknown = [*unknown_K.tolist(), None][: len(names)]
     perplexities = [perplexity(-float(sum_log_p) / total.tokens) for sum_log_p in sums_K]
-    parts = map(MixtureComponent, names, map(float, fitted.weights_K), perplexities, unknown)
+    parts = map(MixtureSummary, names, map(float, fitted.weights_K), perplexities, unknown)
     cache = None if models.cache_size is None or fitted.flatness is None else (models.cache_size, fitted.flatness)
     yield Summary(total, tuple(parts), cache)
 
@@ -219,13 +219,13 @@ def score_translations(options: ScoreOptions, device: torch.device, listen: List
         DataError: A file is missing or is not text, or the files are empty or differ in length.
     """
     from rnnkit.decoding.stepper import max_training_lengths
-    from rnnkit.decoding.translator import Translator
+    from rnnkit.decoding.translator import TranslationEnsemble
     from rnnkit.evaluation.lm_metrics import LMScore
     from rnnkit.evaluation.perplexity import perplexity
     from rnnkit.models import store
 
     model = store.load_seq2seq(options.folder, options.checkpoint, device)
-    translator = Translator((model,))
+    translator = TranslationEnsemble((model,))
     longest = max_training_lengths([store.training_max_lengths(options.folder, model.languages)])
     most = longest.max_source_length - 1, longest.max_output_length - 1  # without EOS
     total, truncated = LMScore(), LineTally()
@@ -253,7 +253,7 @@ def score_translations(options: ScoreOptions, device: torch.device, listen: List
                 f"{most[0]:,} tokens of a source and {most[1]:,} of a target are scored: {truncated}"
             )
         )
-    parts = (MixtureComponent(str(options.folder), 1.0, perplexity(-total.log_p / total.tokens)),)
+    parts = (MixtureSummary(str(options.folder), 1.0, perplexity(-total.log_p / total.tokens)),)
     yield Summary(total, parts, None)
 
 
@@ -268,7 +268,7 @@ def _tokenize_pair(source: str, target: str, tokenizer: Tokenizer, most: tuple[i
 
 
 def _score_pairs(
-    translator: Translator, pairs: Sequence[_TokenizedPair], first_line: int, with_tokens: bool
+    translator: TranslationEnsemble, pairs: Sequence[_TokenizedPair], first_line: int, with_tokens: bool
 ) -> Iterator[LineScore]:
     import numpy as np
 

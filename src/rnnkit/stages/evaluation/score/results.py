@@ -76,7 +76,7 @@ class LineScore:
 
 
 @dataclass(frozen=True)
-class MixtureComponent:
+class MixtureSummary:
     """A component of an interpolated model.
 
     Attributes:
@@ -103,7 +103,7 @@ class Summary:
     """
 
     score: LMScore
-    parts: tuple[MixtureComponent, ...]
+    parts: tuple[MixtureSummary, ...]
     cache: tuple[int, float] | None
 
     @property

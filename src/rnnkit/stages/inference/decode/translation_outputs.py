@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rnnkit.decoding.constraints.token_constraints import ConstrainedSource
     from rnnkit.decoding.stepper import SearchOptions, TrainingLengths
     from rnnkit.decoding.translate import TranslatedLine
-    from rnnkit.decoding.translator import Translator
+    from rnnkit.decoding.translator import TranslationEnsemble
     from rnnkit.reports.attention_map import AttentionMapWriter
     from rnnkit.stages.inference.decode.resume import RecordedOutput
 
@@ -75,7 +75,7 @@ def translate(options: DecodeOptions, recorded: RecordedOutput | None, listen: L
     warn_replaced_line_ends(translator.main.tokenizer, listen)
 
 
-def _training_lengths(translator: Translator) -> TrainingLengths:
+def _training_lengths(translator: TranslationEnsemble) -> TrainingLengths:
     """Return the lengths of the longest training lines of all models."""
     from rnnkit.decoding.stepper import max_training_lengths
     from rnnkit.models import store
@@ -86,7 +86,7 @@ def _training_lengths(translator: Translator) -> TrainingLengths:
 
 
 def _translation_options(
-    options: DecodeOptions, translator: Translator, search: SearchOptions, ahead: int
+    options: DecodeOptions, translator: TranslationEnsemble, search: SearchOptions, ahead: int
 ) -> translation.TranslationOptions:
     import torch
 
@@ -138,7 +138,7 @@ def _write_attention(
 
 
 def _read_sources(
-    options: DecodeOptions, translator: Translator, recorded: RecordedOutput | None, listen: Listener
+    options: DecodeOptions, translator: TranslationEnsemble, recorded: RecordedOutput | None, listen: Listener
 ) -> tuple[Iterator[ConstrainedSource], int]:
     """Return the lines left to translate, with their constraints, and the number of lines already translated."""
     from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
@@ -165,7 +165,7 @@ def _count_unmet(translated: Iterator[TranslatedLine], listen: Listener) -> Iter
         listen(WarningEvent(f"{lines} outputs that do not satisfy all constraints"))
 
 
-def _open_translator(options: DecodeOptions, listen: Listener) -> Translator:
+def _open_translator(options: DecodeOptions, listen: Listener) -> TranslationEnsemble:
     from rnnkit.decoding import translator
     from rnnkit.nn.device import choose_device
 
@@ -201,7 +201,7 @@ def _is_int8_faster(listen: Listener) -> bool:
     return fast
 
 
-def _lexicon(options: DecodeOptions, translator: Translator) -> Mapping[str, str] | None:
+def _lexicon(options: DecodeOptions, translator: TranslationEnsemble) -> Mapping[str, str] | None:
     """Read the most probable translation of each source token; None without a lexicon.
 
     Raises:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from rnnkit.data.aligned_data import AlignedData
-    from rnnkit.models.language_model import LanguageModel
+    from rnnkit.models.language_model import LanguageModelNetwork
     from rnnkit.models.masked_lm import MaskedLM
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
     from rnnkit.text.vocabulary import Vocabulary
@@ -92,7 +92,7 @@ class PretrainedEmbeddings:
 
     def initialize(
         self,
-        network: SequenceToSequence | LanguageModel | MaskedLM,
+        network: SequenceToSequence | LanguageModelNetwork | MaskedLM,
         vocabularies: list[Vocabulary],
         data: AlignedData,
         listen: Listener,
@@ -103,11 +103,11 @@ class PretrainedEmbeddings:
             ConfigError: The dimension of the vectors is not that of the embeddings.
             DataError: A file is missing, has no vectors, or has none for any token of the vocabulary.
         """
-        from rnnkit.embeddings.vectors import Vectors
+        from rnnkit.embeddings.vectors import WordVectors
         from rnnkit.models import pretrained_embeddings
 
         for path, sides, embedding in self._tables(network, data):
-            vectors = Vectors(loading.load_table(path, self.repair, listen))
+            vectors = WordVectors(loading.load_table(path, self.repair, listen))
             if vectors.dimension != embedding.embedding_dim:
                 raise ConfigError(
                     f"the vectors of {path} have {vectors.dimension} dimensions, --embedding is "
@@ -124,13 +124,13 @@ class PretrainedEmbeddings:
             listen(Note(f"{' and '.join(sides)} embeddings from {path}: {coverage}"))
             pretrained_embeddings.init_embedding(embedding, found)
 
-    def freeze(self, network: SequenceToSequence | LanguageModel | MaskedLM, data: AlignedData) -> None:
+    def freeze(self, network: SequenceToSequence | LanguageModelNetwork | MaskedLM, data: AlignedData) -> None:
         """Exclude the embeddings that the vectors initialize from training, if they are to be frozen."""
         for _, _, embedding in self._tables(network, data):
             embedding.weight.requires_grad_(not self.frozen)
 
     def _tables(
-        self, network: SequenceToSequence | LanguageModel | MaskedLM, data: AlignedData
+        self, network: SequenceToSequence | LanguageModelNetwork | MaskedLM, data: AlignedData
     ) -> Iterator[tuple[Path, tuple[str, ...], nn.Embedding]]:
         """Yield each file of word vectors with the languages and the embedding that it initializes."""
         tables = network.input_embeddings

@@ -18,7 +18,7 @@ from rnnkit.system.machine import retain_freed_memory
 if TYPE_CHECKING:
     import torch
 
-    from rnnkit.models.language_model import LanguageModel, LMConfig
+    from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
     from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
     from rnnkit.nn.sampled_softmax import Proposal
     from rnnkit.stages.training.train_lm.ngram_training import NgramTrainingCost, NgramTrainingResult
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rnnkit.training.lm_tasks import LanguageModelObjective
     from rnnkit.training.optimizer import OptimizerSettings
 
-    N = TypeVar("N", MaskedLM, LanguageModel)
+    N = TypeVar("N", MaskedLM, LanguageModelNetwork)
 
 EXAMPLE = """\
 rnnkit train-lm --arch lstm
@@ -78,13 +78,13 @@ def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInput
     from rnnkit.data.step_iterator import StepIterator
     from rnnkit.evaluation.validation import make_lm_validation
     from rnnkit.models import lm_store
-    from rnnkit.models.language_model import LanguageModel
+    from rnnkit.models.language_model import LanguageModelNetwork
     from rnnkit.training.lm_tasks import LanguageModelTask
     from rnnkit.training.optimizer import NetworkOptimizer
 
     options = run.options
     device, vocabulary = _prepare(run, inputs)
-    network = LanguageModel(_lm_config(options, len(vocabulary))).to(device)
+    network = LanguageModelNetwork(_lm_config(options, len(vocabulary))).to(device)
     _initialize(run, network, inputs, vocabulary)
     language = inputs.data.sides[0]
     if run.creates_model:

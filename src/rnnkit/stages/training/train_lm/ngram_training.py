@@ -17,7 +17,7 @@ from rnnkit.stages.training.train_lm.options import TrainLMOptions
 from rnnkit.system import machine
 
 if TYPE_CHECKING:
-    from rnnkit.ngrams.ngram_model import NgramModel
+    from rnnkit.ngrams.ngram_model import BackoffModel
     from rnnkit.stages.training.setup.training_inputs import TrainingInputs
 
 KIND = "model"
@@ -141,7 +141,7 @@ def _estimate(options: TrainLMOptions, inputs: TrainingInputs, folder: Path, lis
 
 
 def _write_model_directory(
-    options: TrainLMOptions, inputs: TrainingInputs, model: NgramModel, result: NgramTrainingResult
+    options: TrainLMOptions, inputs: TrainingInputs, model: BackoffModel, result: NgramTrainingResult
 ) -> None:
     """Complete the model directory with configuration, vocabulary, tokenizer and manifest."""
     from rnnkit.models import store

@@ -1,0 +1,64 @@
+"""`rnnkit.load`: the object for whatever model or vectors a path holds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnkit.errors import ArtefactError
+from rnnkit.io import manifest
+from rnnkit.io.workspace import Workspace
+
+if TYPE_CHECKING:
+    from rnnkit.api.language_modeling import LanguageModel, MaskedLanguageModel, NgramModel
+    from rnnkit.api.translation import Translator
+    from rnnkit.embeddings.vectors import WordVectors
+
+
+def load(
+    path: str | os.PathLike[str], *, checkpoint: str = "best", device: str = "auto"
+) -> Translator | LanguageModel | MaskedLanguageModel | NgramModel | WordVectors:
+    """Load a model or word vectors.
+
+    Args:
+        path: A model directory, a vectors directory, or a file of word vectors.
+        checkpoint: Weights of a network: best, last or average.
+        device: Device of a network: auto, cpu or cuda.
+
+    Returns:
+        A translator for a sequence-to-sequence model, a language model, masked language model or n-gram model, or word
+        vectors.
+
+    Raises:
+        DataError: The path does not exist, or lacks the checkpoint.
+        ArtefactError: It is another kind of folder, such as a workspace; the message names the model inside.
+        FormatError: A file is damaged.
+
+    Example:
+        >>> model = rnnkit.load("work/model")  # doctest: +SKIP
+        >>> model.translate(["das ist gut"], beam=5)  # doctest: +SKIP
+        ['this is good']
+    """
+    folder = Path(path)
+    inner = Workspace(folder).model
+    if not (folder / manifest.NAME).exists() and (inner / manifest.NAME).exists():
+        raise ArtefactError(f"{folder} is a workspace; its model is {inner}", hint=f"load {inner}", path=folder)
+    if not (folder / "config.json").exists():
+        from rnnkit.embeddings.vectors import WordVectors
+
+        return WordVectors.load(folder)
+    from rnnkit.models import store
+
+    document = store.read_config(folder)
+    if document["task"] == store.SEQ2SEQ:
+        from rnnkit.api.translation import Translator
+
+        return Translator.load(folder, checkpoint=checkpoint, device=device)
+    from rnnkit.api import language_modeling
+
+    if document["task"] == store.MASKED_LM:
+        return language_modeling.MaskedLanguageModel.load(folder, checkpoint=checkpoint, device=device)
+    if document["network"].get("arch") == "ngram":
+        return language_modeling.NgramModel.load(folder)
+    return language_modeling.LanguageModel.load(folder, checkpoint=checkpoint, device=device)
