@@ -101,13 +101,13 @@ PEAK = """
 import resource
 from pathlib import Path
 import numpy as np
-from rnnkit.ngrams.estimate import estimate, estimated_bytes
+from rnnkit.ngrams.ngram_estimation import estimate_ngram_model, estimated_bytes
 from rnnkit.ngrams.options import NgramOptions
-estimate(np.array([4, 3]), np.array([0, 2]), 9, NgramOptions())
+estimate_ngram_model(np.array([4, 3]), np.array([0, 2]), 9, NgramOptions())
 words = np.random.default_rng(1).integers(4, 50_000, size=(75_000, 20), dtype=np.int32)
 words[:, -1] = 3
 before = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[1])
-estimate(words.ravel(), np.arange(0, words.size + 1, 20), 50_000, NgramOptions())
+estimate_ngram_model(words.ravel(), np.arange(0, words.size + 1, 20), 50_000, NgramOptions())
 # getrusage would return the parent's peak if that is larger.
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
 print(1024 * int(status["VmHWM"].split()[0]) - before, estimated_bytes(words.size, len(words), 5))

@@ -16,10 +16,10 @@ FEW, MANY = 8, 40
 ALLOWED = 1.25
 
 STAGES = {
-    "tokenize": "tokenize.Options(files=[Path('train.de'), Path('train.en')], learn_size=0.2, threads=1)",
-    "vocab": "vocab.Options()",
-    "align": "align.Options(source='de', target='en', drop_leaked=False)",
-    "represent": "represent.Options(kind='onehot', side='de')",
+    "tokenize": "tokenize.TokenizeOptions(files=[Path('train.de'), Path('train.en')], learn_size=0.2, threads=1)",
+    "vocab": "vocab.VocabOptions()",
+    "align": "align.AlignOptions(source='de', target='en', drop_leaked=False)",
+    "represent": "represent.RepresentOptions(kind='onehot', side='de')",
 }
 
 # The peak of the process itself: what getrusage gives would hold that of the process it was forked from.
