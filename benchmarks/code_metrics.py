@@ -12,6 +12,7 @@ import ast
 import statistics
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -80,19 +81,27 @@ def walk(words: list[str], goal: tuple[str, str]) -> int:
     from rnnkit.cli import app
 
     entered: set[str] = set()
+    done: list[bool] = []
     path = str(SOURCE / goal[0])
 
     def note(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(str(SOURCE)) and frame.f_code.co_name != "<module>":
+        if (
+            not done
+            and event == "call"
+            and frame.f_code.co_filename.startswith(str(SOURCE))
+            and frame.f_code.co_name != "<module>"
+        ):
             entered.add(frame.f_code.co_filename)
             if frame.f_code.co_filename == path and frame.f_code.co_name == goal[1]:
-                sys.setprofile(None)
+                done.append(True)
 
+    threading.setprofile(note)  # batches are searched in threads
     sys.setprofile(note)
     try:
         app.run(words)
     finally:
         sys.setprofile(None)
+        threading.setprofile(None)
     if path not in entered:
         raise RuntimeError(f"{goal[1]} of {goal[0]} was not called")
     return len(entered)
@@ -112,7 +121,8 @@ def walks(prepare: Callable[[list[str]], object]) -> dict[str, int]:
         small = ["--hidden", "8", "--embedding", "8", "--max-steps", "2", "--threads", "1", "--validate-lines", "2"]
         train = walk(["train", *small, *work], ("training/optimizer.py", "update"))
         decode = walk(
-            ["decode", str(folder / "valid.de"), "--beam", "5", *work], ("decoding/beam_selection.py", "best_ranked")
+            ["decode", str(folder / "valid.de"), "--beam", "5", *work],
+            ("decoding/beam_selection.py", "select_best_ranked"),
         )
     return {"files from `train` to the optimizer's step": train, "files from `decode` to the chosen token": decode}
 
