@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -165,6 +166,14 @@ def test_files_and_functions_stay_short() -> None:
                 if lines > LONGEST_FUNCTION:
                     wrong.append(f"{path}:{node.lineno}: {node.name} has {lines} lines")
     assert wrong == []
+
+
+def test_names_are_unique() -> None:
+    """A file or class is found by its name alone; commands share theirs with the library that they call."""
+    outside = [path for path in FILES if package_of(name_of(path)) not in ("cli", "stages")]
+    files = Counter(path.stem for path in outside if path.stem not in ("__init__", "options", "store"))
+    classes = Counter(node.name for path in FILES for node in ast.walk(tree(path)) if isinstance(node, ast.ClassDef))
+    assert [name for name, count in {**files, **classes}.items() if count > 1] == []
 
 
 def test_stages_are_light_to_import() -> None:
