@@ -111,10 +111,12 @@ def register(app: typer.Typer, command: Command, panel: str, table: str, command
     parameters = signature.parameters(stage_options)
     parameters += signature.parameters(GlobalOptions, skip=_not_global(command))
     names = [parameter.name for parameter in parameters]
+    fields = [*typed_fields(stage_options), *typed_fields(GlobalOptions)]
+    booleans = {field.name for field, wanted in fields if wanted is bool}
 
     def load(context: typer.Context, value: Path | None) -> Path | None:
         if value is not None:
-            context.default_map = config_file.read_table(value, table, names, commands)
+            context.default_map = config_file.read_table(value, table, names, commands, booleans)
         return value
 
     info = typer.Option("--config", envvar="RNNKIT_CONFIG", help="TOML file with one table per command.", is_eager=True,

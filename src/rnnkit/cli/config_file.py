@@ -14,7 +14,9 @@ LARGEST = 1 << 20
 """Bytes of a configuration file; a larger file is another kind of file, given by mistake."""
 
 
-def read_table(path: Path, command: str, options: Collection[str], commands: Collection[str]) -> dict[str, Any]:
+def read_table(
+    path: Path, command: str, options: Collection[str], commands: Collection[str], booleans: Collection[str] = ()
+) -> dict[str, Any]:
     """Read the table of a command; keys may be spelled with hyphens or underscores.
 
     Args:
@@ -22,6 +24,7 @@ def read_table(path: Path, command: str, options: Collection[str], commands: Col
         command: Its table.
         options: Names of the command's parameters, with underscores.
         commands: Every command: a table of another name is an error.
+        booleans: Parameters that are true or false; Typer would also take numbers such as 1 for them.
 
     Returns:
         Values by parameter.
@@ -48,6 +51,8 @@ def read_table(path: Path, command: str, options: Collection[str], commands: Col
             names = [name.replace("_", "-") for name in known]
             hint = did_you_mean(key.replace("_", "-"), names) or f"`rnnkit {command} --help` lists the options"
             raise ConfigError(f"{path}: [{command}] has an unknown key {key!r}", hint=hint, path=path)
+        if known[spelled] in booleans and not isinstance(value, bool | str):
+            raise ConfigError(f"{path}: [{command}] {key} expects true or false, not {value!r}", path=path)
         values[known[spelled]] = value
     return values
 
