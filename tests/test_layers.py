@@ -35,7 +35,7 @@ PACKAGES = (
 )
 """From top to bottom: a package imports only itself, packages after it, and the modules below."""
 
-BASE_MODULES = ("__init__", "errors", "events")
+BASE_MODULES = ("__init__", "errors", "events", "json_types")
 """Modules that every package may import."""
 
 NO_TORCH = ("ngrams", "alignment", "text", "data", "io", "system", "options", *BASE_MODULES)
