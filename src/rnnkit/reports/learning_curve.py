@@ -7,7 +7,7 @@ from typing import Any
 
 from rnnkit.errors import DataError
 from rnnkit.reports.figures import default_style, new_figure, save_figure
-from rnnkit.training import metrics
+from rnnkit.training import checkpoint
 
 INCHES = (8.0, 4.5)
 
@@ -25,7 +25,7 @@ def plot_learning_curve(metrics_path: Path, picture: Path) -> None:
     Raises:
         DataError: There are no measurements yet, or the extension is unknown.
     """
-    records = list(metrics.read(metrics_path)) if metrics_path.exists() else []
+    records = list(checkpoint.read_metrics(metrics_path)) if metrics_path.exists() else []
     if not records:
         raise DataError(f"{metrics_path} holds no measurements yet", path=metrics_path)
     with default_style():

@@ -16,7 +16,7 @@ from rnnkit.text.token_files import TRAIN
 if TYPE_CHECKING:
     from rnnkit.data.aligned_data import AlignedData
     from rnnkit.text.vocabulary import Vocabulary
-    from rnnkit.training.seq2seq_task import AttentionSupervision
+    from rnnkit.training.training_step import AttentionSupervision
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ class GuidedAttentionInput:
         """
         from rnnkit.alignment.bitext import make_side
         from rnnkit.alignment.pharaoh import check_links_match_data, read_links
-        from rnnkit.training.seq2seq_task import AttentionSupervision
+        from rnnkit.training.training_step import AttentionSupervision
 
         if self.file is None:
             return None

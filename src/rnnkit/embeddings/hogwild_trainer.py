@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.embeddings.train.word_composition import whole_word_composition
+from rnnkit.embeddings.embedding_model import whole_word_composition
 from rnnkit.kernels.negative_sampling import NoiseDistribution, keep_probabilities, make_noise_distribution
 from rnnkit.kernels.row_cache import NGRAM_SYNC_INTERVAL, SYNC_INTERVAL, RowCache, cached_composition
 from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, extra_rows, init_weights

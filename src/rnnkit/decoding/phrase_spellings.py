@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from rnnkit.decoding.constraints.token_boundaries import TokenEdge, VocabularyEdges, token_edge
+from rnnkit.decoding.token_boundaries import TokenEdge, VocabularyEdges, token_edge
 from rnnkit.text.tokenizers.byte_tokens import METASPACE, to_byte_tokens, tokens_to_text
 from rnnkit.text.tokenizers.features import FeaturedTokenizer, escape_marks
 from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
