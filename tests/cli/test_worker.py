@@ -16,7 +16,7 @@ from rnnkit.errors import TrainingError, UsageError
 from rnnkit.io import manifest
 from rnnkit.options import record
 from rnnkit.stages.training import train_lm, train_lm_options, train_seq2seq_options
-from rnnkit.training.launcher import LaunchResult
+from rnnkit.training.distributed import LaunchResult
 
 from .conftest import Run
 
@@ -131,7 +131,7 @@ def endings(monkeypatch: pytest.MonkeyPatch, *given: LaunchResult, then: Any = l
         then()
         return next(remaining)
 
-    monkeypatch.setattr("rnnkit.training.launcher.launch", launch)
+    monkeypatch.setattr("rnnkit.training.distributed.launch", launch)
     return started
 
 
