@@ -1,4 +1,4 @@
-"""Gradient accumulation: the step of one batch with all sentences, a state from which it resumes exactly, validation loss."""
+"""Gradient accumulation: the step of one batch with all sentences, exact resuming; and validation loss."""
 
 from __future__ import annotations
 
