@@ -10,7 +10,7 @@ from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.events import Listener, Progress
-from rnnkit.reports.columns import format_columns
+from rnnkit.reports.figures import format_columns
 from rnnkit.stages.evaluation.diagnose.options import RECALL_HIDDEN, RECALLERS, DiagnoseOptions
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from rnnkit.stages import shared_options as shared
 from rnnkit.stages.text.align.report import describe
 
 if TYPE_CHECKING:
-    from rnnkit.data.aligned_data import SplitCounts
+    from rnnkit.data.aligned_data_writer import SplitCounts
 
 PAIR_LENGTH = 256
 """Default of `--max-length` for parallel data."""

@@ -11,7 +11,7 @@ from rnnkit.events import Listener, Note, WarningEvent
 from rnnkit.text.token_files import TEST
 
 if TYPE_CHECKING:
-    from rnnkit.data.aligned_data import SplitCounts
+    from rnnkit.data.aligned_data_writer import SplitCounts
 
 _DROPPED_WARNING: Final = 0.1
 """Share of dropped lines above which the note becomes a warning."""
@@ -61,7 +61,7 @@ def report_split(name: str, split: str, counts: SplitCounts, sources: Sequence[P
 
 def warn_of_blank_lines(splits: Mapping[str, SplitCounts], listen: Listener) -> None:
     """Warn if blank lines of data with one side were dropped from some splits and kept in others."""
-    from rnnkit.data.sentence_filters import EMPTY
+    from rnnkit.data.encoding import EMPTY
 
     dropped = {name: counts.dropped.get(EMPTY, 0) for name, counts in splits.items()}
     kept = {name: counts.blank for name, counts in splits.items()}
