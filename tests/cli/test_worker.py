@@ -142,9 +142,7 @@ def test_a_killed_process_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert "--restarts N" in str(raised.value)
 
 
-def test_a_run_is_started_again_where_it_was_killed_and_not_where_it_failed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_killed_run_is_restarted_and_a_failed_one_is_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     killed = LaunchResult(137, (1, "SIGKILL"))
     meant = options(tmp_path, overwrite=True, restarts=2)
     started = endings(monkeypatch, killed, LaunchResult(1), then=lambda: (tmp_path / "meta.json").write_text("{}"))
@@ -154,9 +152,8 @@ def test_a_run_is_started_again_where_it_was_killed_and_not_where_it_failed(
     assert started[0][1:5] == ["-P", "-m", "rnnkit", "train-lm"]
 
 
-def test_what_was_killed_before_it_wrote_anything_starts_from_the_beginning(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_run_killed_early_is_restarted_from_the_beginning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What was killed before it wrote anything starts from the beginning."""
     (tmp_path / "meta.json").write_text("of another run")
     started = endings(monkeypatch, LaunchResult(137, (0, "SIGKILL")), LaunchResult(0))
     assert launching.start("train-lm", options(tmp_path, overwrite=True, restarts=1), 2, Console(quiet=True)) == 0
