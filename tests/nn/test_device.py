@@ -105,17 +105,17 @@ print(steps(1.0))
 IDLE_TEAM = """
 import sys, threading, time
 from pathlib import Path
-from rnnkit.kernels import openmp
+from rnnkit.nn import device
 def threads():
     return len(list(Path("/proc/self/task").iterdir()))
 def settle(done):
     until = time.monotonic() + 10
     while not done() and time.monotonic() < until:
         time.sleep(0.01)
-openmp.parallel_region()
+device.parallel_region()
 before, release = threads(), threading.Event()
 print(before)
-threading.Thread(target=openmp.hold_idle_team, args=(int(sys.argv[1]), release)).start()
+threading.Thread(target=device.hold_idle_team, args=(int(sys.argv[1]), release)).start()
 settle(lambda: threads() >= before + int(sys.argv[1]))
 print(threads())
 release.set()
