@@ -115,8 +115,7 @@ def _make_model(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -
 
     from rnnkit.models import store
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
-    from rnnkit.nn import device
-    from rnnkit.nn.device import choose_device, set_threads
+    from rnnkit.nn.device import choose_device, enable_checkpointing, set_threads
     from rnnkit.text.tokenizers.store import load_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
@@ -128,7 +127,7 @@ def _make_model(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -
     torch.manual_seed(options.seed)
     network = SequenceToSequence(config).to(choose_device(options.device))
     if options.recompute:
-        device.enable_checkpointing(network)
+        enable_checkpointing(network)
     embeddings = _embeddings(options)
     if not run.from_checkpoint and options.init_from is not None:
         load_initial_weights(network, store.SEQ2SEQ, options.init_from, vocabularies)
