@@ -35,7 +35,7 @@ import numpy as np
 from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Listener, WarningEvent
 from rnnkit.kernels.arpa_entries import build_hash_table
-from rnnkit.kernels.array_types import Int32Array, Int64Array, UInt8Array
+from rnnkit.kernels.compiler import Int32Array, Int64Array, UInt8Array
 from rnnkit.ngrams.ngram_model import TrieBuilder
 from rnnkit.text import special_tokens
 from rnnkit.text.compression import decompressed

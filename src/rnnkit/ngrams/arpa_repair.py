@@ -19,7 +19,7 @@ from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Listener
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.kernels.arpa_entries import parse_entries
-from rnnkit.kernels.array_types import Int64Array
+from rnnkit.kernels.compiler import Int64Array
 from rnnkit.ngrams.arpa_format import (
     COUNT_LINE,
     LOG10_ZERO,
