@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.data.batch_sampler import ShardSpec, StepIterator
 from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
-from rnnkit.data.step_iterator import ShardSpec, StepIterator
+from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
-from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.text.special_tokens import EOS
 from rnnkit.training.lm_tasks import LanguageModelObjective, LanguageModelTask

@@ -21,9 +21,8 @@ from rnnkit.errors import ArtefactError
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io import manifest
 from rnnkit.models import lm_store, store
-from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
+from rnnkit.models.steppers import NeuralPrompts, NgramPrompts, TranslationStepper, VocabularyShortlist
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.models.translation_stepper import TranslationStepper, VocabularyShortlist
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.nn.device import is_out_of_memory
 from rnnkit.text import vocabulary_mapping
