@@ -42,14 +42,14 @@ class Subwords:
         Returns:
             Where the buckets of each word begin, (words + 1,), and all buckets, word by word.
         """
-        from rnnkit.kernels.ngram_hashing import hash_ngrams  # imports the compiler
+        from rnnkit.kernels.word_hashing import hash_ngrams  # imports the compiler
 
         starts, hashes, _ = hash_ngrams(words, self.min_length, self.max_length)
         return starts, (hashes % np.uint32(self.buckets)).astype(np.int32)
 
     def lengths(self, words: Sequence[str]) -> NDArray[np.int32]:
         """Return the length in characters of each n-gram, in the order of `table`."""
-        from rnnkit.kernels.ngram_hashing import hash_ngrams
+        from rnnkit.kernels.word_hashing import hash_ngrams
 
         return hash_ngrams(words, self.min_length, self.max_length)[2]
 

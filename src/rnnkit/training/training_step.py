@@ -7,7 +7,7 @@
 so that several small batches make the same step as one batch with all their sentences.
 
 `Seq2SeqTask` trains sequence-to-sequence models, optionally with guided attention (Chen et al. 2016, arXiv:1607.01628),
-which adds the cross-entropy of the attention weights against alignment links to the loss; `nn/guided_attention.py` has
+which adds the cross-entropy of the attention weights against alignment links to the loss; `nn/attention.py` has
 its equation.
 """
 
@@ -27,8 +27,8 @@ from rnnkit.alignment.pharaoh import WordAlignments
 from rnnkit.data import batch_sampler
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
+from rnnkit.nn.attention import AlignmentLinks, guided_attention_loss
 from rnnkit.nn.device import autocast
-from rnnkit.nn.guided_attention import AlignmentLinks, guided_attention_loss
 from rnnkit.text import special_tokens
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.optimizer import NetworkOptimizer

@@ -103,7 +103,7 @@ def run(options: PlotOptions, listen: Listener = null_listener) -> PlotResult:
 
 def _draw_curve(options: PlotOptions) -> Path:
     from rnnkit.reports.figures import plot_learning_curve
-    from rnnkit.training import metrics
+    from rnnkit.training import checkpoint
 
     model = options.model or Workspace(options.work).model
     picture = options.output or model / "curve.png"

@@ -239,7 +239,7 @@ def _make_matrices(
     options: TrainEmbeddingsOptions, vocabulary: EmbeddingVocabulary, listen: Listener
 ) -> EmbeddingModel:
     """Initialize the matrices. Raises ConfigError if they do not fit into memory."""
-    from rnnkit.embeddings.train.embedding_model import init_model
+    from rnnkit.embeddings.embedding_model import init_model
     from rnnkit.kernels.word2vec_weights import total_cache_rows
 
     if options.loss == "softmax" and len(vocabulary.words) > MAX_SOFTMAX_WORDS:
