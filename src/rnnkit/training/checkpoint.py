@@ -16,10 +16,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import FormatError
 from rnnkit.io import manifest
@@ -28,7 +25,10 @@ from rnnkit.io.atomic import atomic_file
 from rnnkit.io.durable import explain_os_errors
 from rnnkit.io.safe_reading import check_regular, open_regular, parse_json, read_json
 
-Arrays = Mapping[str, NDArray[Any]]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Arrays = Mapping[str, "NDArray[Any]"]
 FORMAT_VERSION = 1
 _STATE = "state.json"
 METRICS_FILE = "metrics.jsonl"
@@ -54,6 +54,7 @@ def save(folder: Path, checkpoint: TrainingCheckpoint) -> None:
     Raises:
         ArtefactError: It could not be written; the previous one is unchanged.
     """
+    import numpy as np
     from safetensors.numpy import save as to_bytes
 
     with atomic_directory(folder, ARTIFACT_PART) as temporary:
