@@ -18,7 +18,7 @@ from .conftest import Run
             "no such option: --quiet\n  hint: options follow the command; `rnnkit --help` lists",
         ),
         (["toy", "--baem", "3"], "no such option: --baem\n  hint: did you mean --beam?"),
-        (["toy", "--xyzzy"], "no such option: --xyzzy\n  hint: `rnnkit toy --help` lists what there is"),
+        (["toy", "--xyzzy"], "no such option: --xyzzy\n  hint: `rnnkit toy --help` lists the options"),
         (
             ["toy", "--beam"],
             "option '--beam' requires an argument\n  hint: `rnnkit COMMAND --help` lists what there is",

@@ -5,10 +5,7 @@ No suggestion is better than a wrong one: only a name that differs in a letter o
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
-
-from rnnkit.errors import UsageError
+from collections.abc import Collection
 
 COMMANDS = {
     "decode": "translate translator generate predict infer inference interactive onmt_translate fairseq-generate "
@@ -127,30 +124,6 @@ def for_option(typed: str, command: str, known: Collection[str]) -> str | None:
             return _ELSEWHERE[command][name]
     near = nearest(wanted, [name for name in names if len(name) > 1])
     return f"did you mean {' or '.join(names[name] for name in near)}?" if near else None
-
-
-def refuse_single_hyphens(words: Sequence[str], command: str, taking: Collection[str], known: Collection[str]) -> None:
-    """Refuse `-src`, which the parser would read as the options `-s -r -c`.
-
-    Args:
-        words: The command's words.
-        command: Its name.
-        taking: Its options that take a value, which may be anything.
-        known: All of its options.
-
-    Raises:
-        UsageError: A word with one hyphen begins like no option with one hyphen, or is a long option's name.
-    """
-    short = {flag for flag in known if not flag.startswith("--")}
-    for before, word in zip(["", *words], words, strict=False):
-        if word == "--":
-            return
-        if not re.fullmatch(r"-[A-Za-z][\w-]+(=.*)?", word) or before in taking:
-            continue
-        name = word.partition("=")[0]
-        if name[:2] not in short or f"-{name}" in known:
-            hint = for_option(name, command, known) or f"`rnnkit {command} --help` lists what there is"
-            raise UsageError(f"no such option: {name}", hint=hint)
 
 
 def nearest(typed: str, known: Collection[str]) -> list[str]:
