@@ -32,7 +32,7 @@ from rnnkit.ngrams.arpa.arpa_reader import read_arpa
 from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.options.declare import parameters_of
 from rnnkit.reports.artefact import describe
-from rnnkit.stages.inference import decode
+from rnnkit.stages.inference import decode_options
 from rnnkit.text import special_tokens
 from rnnkit.text.lines import read_lines
 from rnnkit.text.normalizer import Normalizer
@@ -217,7 +217,7 @@ def _read_pieces(path: Path) -> object:
 
 
 def _read_configuration(path: Path) -> object:
-    return read_table(path, "decode", parameters_of(decode.DecodeOptions), ["decode"])
+    return read_table(path, "decode", parameters_of(decode_options.DecodeOptions), ["decode"])
 
 
 _ARPA = (

@@ -18,7 +18,8 @@ from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.options.declare import STDIN
 from rnnkit.stages.text import detokenize
-from rnnkit.stages.text.tokenize import TokenizeOptions, TokenizeResult, is_filter, open_filter, run
+from rnnkit.stages.text.tokenize import is_filter, open_filter, run
+from rnnkit.stages.text.tokenize_options import TokenizeOptions, TokenizeResult
 from rnnkit.text.normalizer import Normalizer
 from rnnkit.text.tokenizers import load_tokenizer
 from rnnkit.text.tokenizers.store import read_tokenizer_identity
