@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import inspect
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -138,7 +139,7 @@ def argument(default: Any = MISSING, **declared: Any) -> Any:
 
 
 def redeclared(default: Any, declaration: Declaration) -> Any:
-    """A field with a default and a declaration, such as a changed one of another field."""
+    """A field with a default and a declaration."""
     metadata = {Declaration: declaration}
     if default is MISSING:
         return dataclasses.field(metadata=metadata)
@@ -148,19 +149,26 @@ def redeclared(default: Any, declaration: Declaration) -> Any:
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def changed(group: type[Any], name: str, **declared: Any) -> Any:
+    """Declare an option of a group again, with other attributes of `Declaration`; below `_: KW_ONLY`."""
+    old = next(each for each in parameters_of(group) if each.name == name)
+    return redeclared(old.default, dataclasses.replace(old.declared, **declared))
+
+
 def parameters_of(options_type: type[Any]) -> tuple[Parameter, ...]:
-    """The options and arguments of an options class, those of its groups first."""
+    """The options and arguments of an options class, then those of its groups."""
     return _parameters_of(options_type)  # type: ignore[arg-type]  # a class is hashable, although mypy misses it
 
 
 @functools.cache
 def _parameters_of(options_type: type[Any]) -> tuple[Parameter, ...]:
     hints = typing.get_type_hints(options_type)
+    depth = {name: at for at, base in enumerate(options_type.__mro__) for name in inspect.get_annotations(base)}
     found = []
     for field in dataclasses.fields(options_type):
         default = field.default if field.default_factory is MISSING else field.default_factory()
         found.append(Parameter(field.name, _without_none(hints[field.name]), default, field.metadata[Declaration]))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda each: depth[each.name]))
 
 
 def _without_none(kind: Any) -> Any:

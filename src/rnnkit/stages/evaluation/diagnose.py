@@ -43,7 +43,7 @@ RECALLERS = ("rnn", "gru", "lstm", "mingru")
 
 
 @dataclass(frozen=True)
-class DiagnoseOptions:
+class DiagnoseOptions(shared.WorkspaceOptions, shared.ThreadOptions, shared.OverwriteOptions):
     """Measure the long-range memory of language models: vanishing and exploding gradients, and recall.
 
     Reports the norm of the gradient of a token's loss with respect to the hidden state k steps earlier, for k from 0:
@@ -63,7 +63,6 @@ class DiagnoseOptions:
     models: list[Path] = argument(
         (), help="Directories of language models.", metavar="MODEL", shown_default="WORK/model; none with --arch"
     )
-    work: Path = shared.work()
     text: Path | None = option(
         None, help="Raw text; - is standard input.", panel="Data", shown_default="a split of the data"
     )
@@ -112,11 +111,9 @@ class DiagnoseOptions:
     runs: int = option(
         3, help="Networks per architecture, with consecutive seeds from --seed.", panel="Recall", minimum=1
     )
-    threads: int = shared.threads()
     output: Path | None = option(
         None, help="Picture of the gradient flow: .png, .svg or .pdf.", panel="Output", shown_default="none"
     )
-    overwrite: bool = option(False, help="Replace the picture.", panel="Output")
 
 
 def run(options: DiagnoseOptions, listen: Listener = null_listener) -> FlowResult | RecallResult:

@@ -15,7 +15,6 @@ from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.options.declare import argument, option
 from rnnkit.reports.columns import format_columns
-from rnnkit.stages import shared_options
 from rnnkit.stages import shared_options as shared
 from rnnkit.text.lines import read_lines
 
@@ -33,7 +32,7 @@ NO_VECTORS = "its words have no vectors"
 
 
 @dataclass(frozen=True)
-class EvaluateEmbeddingsOptions:
+class EvaluateEmbeddingsOptions(shared.VectorOptions):
     """Evaluate word vectors on files of analogies and of rated word pairs; the kind of a file is detected.
 
     Analogies, as in questions-words.txt: `: section` lines, and four words per line, `Athens Greece Baghdad Iraq`. The
@@ -47,9 +46,6 @@ class EvaluateEmbeddingsOptions:
     """
 
     files: list[Path] = argument(help="Files of analogies or rated pairs; - is standard input.", metavar="FILE")
-    vectors: Path | None = shared_options.vectors()
-    work: Path = shared.work()
-    repair: bool = shared.repair()
     restrict: int = option(
         30_000,
         help="Consider only this many of the most frequent words in analogies.",

@@ -46,7 +46,7 @@ SEARCH_OPTIONS = ("beam", "alpha", "min_length", "max_length", "no_repeat_ngram"
 
 
 @dataclass(frozen=True)
-class DecodeOptions:
+class DecodeOptions(shared.WorkspaceOptions, shared.DeviceOptions, shared.OverwriteOptions):
     """Translate raw text, generate from prompts, or fill gaps, depending on the model.
 
     Each input line yields one output line, in order. The model directory includes the tokenizer and the vocabulary. A
@@ -66,7 +66,6 @@ class DecodeOptions:
     files: list[Path] = argument(
         (STDIN,), help="Raw text: one sentence, prompt or line with gaps per line; - is standard input."
     )
-    work: Path = shared.work()
     output: Path = option(STDIN, help="File to write; - is standard output.", panel="Output")
     model: list[Path] = option(
         (), help="Model directory; repeat for an ensemble of translation models.", panel="Model",
@@ -174,9 +173,6 @@ class DecodeOptions:
     batch_tokens: int = option(
         4096, help="Batch size in tokens, padding included.", panel="Optimization", unit="tokens", minimum=1
     )
-    device: str = shared.device(help="Compute device; auto: the GPU if there is one.")
-    threads: int = shared.threads()
-    overwrite: bool = option(False, help="Replace the output file.", panel="Output")
     resume: bool = option(False, help="Resume an interrupted output file.", panel="Output")
 
     @property

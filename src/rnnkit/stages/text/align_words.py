@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +14,7 @@ from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.artifact_output import write_file_manifest
 from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
-from rnnkit.options.declare import argument, option
+from rnnkit.options.declare import argument, changed, option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file, check_output_folder
@@ -37,7 +37,7 @@ BACKWARD: Final = "backward"
 
 
 @dataclass(frozen=True)
-class AlignWordsOptions:
+class AlignWordsOptions(shared.WorkspaceOptions, shared.ThreadOptions, shared.OverwriteOptions):
     """Align the words of a parallel corpus, and write the alignment links of each sentence pair.
 
     A link is SOURCE-TARGET, two word positions counted from 0; a line holds the links of a sentence pair (Pharaoh
@@ -55,7 +55,6 @@ class AlignWordsOptions:
         None, help="Reference alignment to evaluate against, with sure links 0-0 and possible links 0?0.",
         shown_default="none",
     )  # fmt: skip
-    work: Path = shared.work()
     model: str = option("hmm", help="HMM alignment, or IBM Model 2 with a diagonal prior (fast_align).", panel="Model",
                         choices=("hmm", "diagonal"))  # fmt: skip
     iterations: int = option(5, help="EM iterations; hmm runs as many of the diagonal model first.", panel="Model",
@@ -69,9 +68,6 @@ class AlignWordsOptions:
     )  # fmt: skip
     max_length: int = option(
         256, help="Skip sentence pairs with a longer side.", unit="tokens", panel="Model", minimum=1, maximum=4096
-    )
-    threads: int = shared.threads(
-        help="CPU threads; 0 uses all cores. The output does not depend on it.", panel="Model"
     )
     direction: str | None = option(
         None, help="Write the alignment of one direction; forward aligns each target word to a source word.",
@@ -90,7 +86,13 @@ class AlignWordsOptions:
     )
     best: int = option(100, help="Translations per source word in the shortlist.", panel="Output", minimum=1)
     frequent: int = option(1500, help="Most frequent target words, part of every shortlist.", panel="Output", minimum=0)
-    overwrite: bool = option(False, help="Replace existing outputs.", panel="Output")
+    _: KW_ONLY
+    threads: int = changed(
+        shared.ThreadOptions,
+        "threads",
+        help="CPU threads; 0 uses all cores. The output does not depend on it.",
+        panel="Model",
+    )
 
 
 @dataclass(frozen=True)

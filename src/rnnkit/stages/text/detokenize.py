@@ -23,7 +23,7 @@ rnnkit tokenize < test.de | rnnkit detokenize"""
 
 
 @dataclass(frozen=True)
-class DetokenizeOptions:
+class DetokenizeOptions(shared.WorkspaceOptions):
     """Convert tokens back to text on standard output, one output line per input line.
 
     The text is in NFC with white space collapsed, or exact if the tokenizer was made with --normalise none; what
@@ -36,7 +36,6 @@ class DetokenizeOptions:
     model: Path | None = option(
         None, help="Directory of the tokenizer that made the tokens.", shown_default="WORK/tokenizer"
     )
-    work: Path = shared.work()
 
 
 def open_filter(options: DetokenizeOptions, listen: Listener = null_listener) -> Iterator[str]:
