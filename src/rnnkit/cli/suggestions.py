@@ -42,7 +42,7 @@ OPTIONS = {
     "layers": "num-layers n-layers nlayers depth enc-layers encoder-layer",
     "heads": "num-heads n-heads nhead",
     "batch-tokens": "batch-size batch bs max-tokens",
-    "columns": "batch-size batch bs",
+    "batch-size": "batch bs",
     "steps": "bptt seq-len sequence-length",
     "epochs": "epoch num-epochs n-epochs max-epoch max-epochs iter niter",
     "max-steps": "train-steps max-updates max-update num-steps total-steps",
@@ -54,7 +54,7 @@ OPTIONS = {
     "tied": "tie-weights tie",
     "beam": "beam-size beam-width num-beams",
     "nbest": "n-best num-return-sequences",
-    "alpha": "lenpen length-penalty",
+    "length-penalty": "lenpen len-penalty alpha",
     "max-length": "max-len max-len-b length maxlen",
     "no-repeat-ngram": "no-repeat-ngram-size block-ngram-repeat",
     "temperature": "temp",
@@ -78,7 +78,7 @@ OPTIONS = {
     "type": "model-type tokenizer-type algorithm",
     "quiet": "silent q",
     "debug": "traceback verbose v",
-    "normalise": "normalize normalization",
+    "normalize": "normalization normalization-rule-name nmt-nfkc",
 }
 """Options, and what other tools call them. Of several that a command has, the first is meant."""
 

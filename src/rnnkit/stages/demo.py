@@ -45,7 +45,9 @@ class DemoOptions(shared.ThreadOptions):
     """
 
     corpora: Path = option(Path("sample_corpora"), help="Directory of the sample corpora.", panel="Data")
-    work: Path = option(Path("work/demo"), help="Working directory of the demo; it is replaced.", panel="Data")
+    work: Path = option(
+        Path("work/demo"), help="Working directory of the demo; it is replaced.", panel="Data", variable="DEMO_WORK"
+    )
 
 
 @dataclass(frozen=True)

@@ -64,13 +64,18 @@ class DiagnoseOptions(shared.WorkspaceOptions, shared.ThreadOptions, shared.Over
         (), help="Directories of language models.", metavar="MODEL", shown_default="WORK/model; none with --arch"
     )
     text: Path | None = option(
-        None, help="Raw text; - is standard input.", panel="Data", shown_default="a split of the data"
+        None,
+        help="Raw text; - is standard input.",
+        panel="Data",
+        shown_default="a split of the data",
+        variable="DIAGNOSE_TEXT",
     )
     data: Path | None = option(None, help="Encoded data.", panel="Data", shown_default="WORK/data")
     split: str = option("valid", help="Split of the data.", panel="Data")
     arch: list[str] = option(
         (), help="Architectures of untrained networks; with --recall, of those to train.", panel="Networks",
         choices=kinds.LANGUAGE_ARCHS, many=True, shown_default="none; with --recall " + ", ".join(RECALLERS),
+        variable="DIAGNOSE_ARCH",
     )  # fmt: skip
     hidden: int | None = option(
         None, help="Hidden size.", panel="Networks", minimum=1,
@@ -88,7 +93,9 @@ class DiagnoseOptions(shared.WorkspaceOptions, shared.ThreadOptions, shared.Over
         "state", help="Gradient with respect to hidden states or input embeddings.", panel="Gradient flow",
         choices=("state", "input"),
     )  # fmt: skip
-    steps: int = option(200, help="Maximum k.", panel="Gradient flow", unit="steps", minimum=1)
+    steps: int = option(
+        200, help="Maximum k.", panel="Gradient flow", unit="steps", minimum=1, variable="DIAGNOSE_STEPS"
+    )
     places: int = option(64, help="Positions of the text to average over.", panel="Gradient flow", minimum=1)
     share: float = option(
         0.01,

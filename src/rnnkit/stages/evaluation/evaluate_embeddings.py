@@ -57,6 +57,7 @@ class EvaluateEmbeddingsOptions(shared.VectorOptions):
         True,
         help="Ignore case: a word without a vector gets that of the most frequent word that differs only in case.",
         panel="Score",
+        variable="EVALUATE_EMBEDDINGS_LOWERCASE",
     )
     unseen: bool = option(
         False, help="Compose vectors of out-of-vocabulary words in rated pairs from their n-grams.", panel="Score"

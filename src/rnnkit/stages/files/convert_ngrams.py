@@ -48,7 +48,7 @@ class ConvertNgramsOptions(shared.WorkspaceOptions, shared.RepairOptions, shared
     output: Path = argument(help="ARPA file or model directory to write.", metavar="OUTPUT")
     model: Path | None = option(
         None, help="Model directory, or an ARPA file or pipe; - is standard input.", panel="Data",
-        shown_default="WORK/model",
+        shown_default="WORK/model", variable="CONVERT_NGRAMS_MODEL",
     )  # fmt: skip
     merge_unknown: bool = option(
         False,

@@ -56,12 +56,14 @@ class PlotOptions(shared.WorkspaceOptions, shared.RepairOptions, shared.Overwrit
         panel="Words",
         unit="words",
         minimum=MIN_WORDS,
+        variable="PLOT_COUNT",
     )
     method: str = option(
         "pca",
         help="Projection: PCA, t-SNE (needs scikit-learn) or UMAP (needs umap-learn).",
         panel="Words",
         choices=METHODS,
+        variable="PLOT_METHOD",
     )
     seed: int = option(1, help="Random seed of t-SNE and UMAP.", panel="Words", minimum=0)
     output: Path | None = option(

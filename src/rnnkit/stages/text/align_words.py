@@ -56,7 +56,7 @@ class AlignWordsOptions(shared.WorkspaceOptions, shared.ThreadOptions, shared.Ov
         shown_default="none",
     )  # fmt: skip
     model: str = option("hmm", help="HMM alignment, or IBM Model 2 with a diagonal prior (fast_align).", panel="Model",
-                        choices=("hmm", "diagonal"))  # fmt: skip
+                        choices=("hmm", "diagonal"), variable="ALIGN_WORDS_MODEL")  # fmt: skip
     iterations: int = option(5, help="EM iterations; hmm runs as many of the diagonal model first.", panel="Model",
                              minimum=1)  # fmt: skip
     null: float = option(
@@ -64,18 +64,24 @@ class AlignWordsOptions(shared.WorkspaceOptions, shared.ThreadOptions, shared.Ov
     )
     alpha: float = option(
         0.01, help="Dirichlet prior of translation probabilities (variational Bayes); 0 is maximum likelihood.",
-        panel="Model", minimum=0,
+        panel="Model", minimum=0, variable="ALIGN_WORDS_ALPHA",
     )  # fmt: skip
     max_length: int = option(
-        256, help="Skip sentence pairs with a longer side.", unit="tokens", panel="Model", minimum=1, maximum=4096
+        256,
+        help="Skip sentence pairs with a longer side.",
+        unit="tokens",
+        panel="Model",
+        minimum=1,
+        maximum=4096,
+        variable="ALIGN_WORDS_MAX_LENGTH",
     )
     direction: str | None = option(
         None, help="Write the alignment of one direction; forward aligns each target word to a source word.",
         choices=(FORWARD, BACKWARD), shown_default="both", panel="Output",
     )  # fmt: skip
-    symmetrise: str | None = option(
+    symmetrize: str | None = option(
         None, help="Symmetrization of the two directions.", shown_default="grow-diag-final-and",
-        choices=("grow-diag-final-and", "grow-diag", "intersection", "union"), panel="Output",
+        choices=("grow-diag-final-and", "grow-diag", "intersection", "union"), panel="Output", formerly="symmetrise",
     )  # fmt: skip
     output: Path | None = option(None, help="File of alignment links.", shown_default="WORK/links", panel="Output")
     lexicon: Path | None = option(
@@ -202,11 +208,11 @@ def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener)
 
 def _check_options(options: AlignWordsOptions) -> None:
     """Check for options that exclude each other."""
-    if options.direction and options.symmetrise:
+    if options.direction and options.symmetrize:
         raise UsageError(
-            f"--direction {options.direction} and --symmetrise exclude each other",
+            f"--direction {options.direction} and --symmetrize exclude each other",
             "symmetrization combines both directions",
-            option="--symmetrise",
+            option="--symmetrize",
         )
     if options.files and options.shortlist:
         raise UsageError(
@@ -253,7 +259,7 @@ def _align(
     found = [predict_links(bitexts[name][0], models[name], threads) for name in linked]
     if options.direction:
         return single_direction_links(bitext, found[0], backward=options.direction == BACKWARD), models
-    return symmetrize(bitext, found[0], found[1], options.symmetrise or GROW_DIAG_FINAL_AND), models
+    return symmetrize(bitext, found[0], found[1], options.symmetrize or GROW_DIAG_FINAL_AND), models
 
 
 def _read_gold(path: Path | None, corpus: ParallelCorpus) -> tuple[WordAlignments, WordAlignments] | None:

@@ -59,7 +59,12 @@ class PhrasesOptions(shared.OverwriteOptions):
     )
     phrases: Path | None = option(None, help="Apply this phrase list instead of detecting phrases.")
     min_count: int = option(
-        5, help="Ignore pairs below this frequency.", unit="occurrences", minimum=1, panel="Phrases"
+        5,
+        help="Ignore pairs below this frequency.",
+        unit="occurrences",
+        minimum=1,
+        panel="Phrases",
+        variable="PHRASES_MIN_COUNT",
     )
     scoring: str = option(
         "default",

@@ -49,13 +49,14 @@ class TokenizeOptions(shared.WorkspaceOptions, shared.ThreadOptions, shared.Shar
         panel="Tokenizer",
     )
     lowercase: bool | None = option(None, help="Lowercase the text.", shown_default="no", panel="Tokenizer")
-    normalise: str | None = option(
+    normalize: str | None = option(
         None,
         help="Unicode normalization: nfc composes accents, nfkc also folds widths and ligatures; both collapse white "
         "space. none leaves the text unchanged, except that --type spaces drops white space.",
         choices=FORMS,
         shown_default=NFC,
         panel="Tokenizer",
+        formerly="normalise",
     )
     features: bool | None = option(
         None,
@@ -85,17 +86,20 @@ class TokenizeOptions(shared.WorkspaceOptions, shared.ThreadOptions, shared.Shar
         unit="per line",
         minimum=0,
         panel="Tokenizer",
+        variable="TOKENIZE_SAMPLES",
     )
     alpha: float = option(
         0.1,
         help="Smoothing of --samples; unigram: exponent of the probabilities, 0 is uniform; bpe: merge dropout rate.",
         minimum=0,
         panel="Tokenizer",
+        variable="TOKENIZE_ALPHA",
     )
     model: Path | None = option(
         None,
         help="Tokenizer directory: used if it exists, otherwise created.",
         shown_default="WORK/tokenizer",
+        variable="TOKENIZER",
     )
     output: Path | None = option(
         None, help="Directory for the token files.", shown_default="WORK/tokens", panel="Output"

@@ -40,10 +40,17 @@ class TrainEmbeddingsOptions(training.RunOptions, shared.ThreadOptions, shared.R
     language: str = option(
         "", help="Language of the token files, or side of --data.", panel="Data", shown_default="the only one"
     )
-    min_count: int = option(5, help="Drop words below this frequency.", panel="Data", unit="occurrences", minimum=1)
+    min_count: int = option(
+        5,
+        help="Drop words below this frequency.",
+        panel="Data",
+        unit="occurrences",
+        minimum=1,
+        variable="TRAIN_EMBEDDINGS_MIN_COUNT",
+    )
     init_from: Path | None = option(
         None, help="Start from these vectors, in any format, and train on new text; all their words are kept.",
-        panel="Data",
+        panel="Data", variable="TRAIN_EMBEDDINGS_INIT_FROM",
     )  # fmt: skip
     method: str = option(
         "skipgram", help="Skip-gram (predict the context) or CBOW (predict the word).", panel="Model", choices=METHODS
@@ -89,16 +96,28 @@ class TrainEmbeddingsOptions(training.RunOptions, shared.ThreadOptions, shared.R
         shown_default="0.75, with subwords 0.5",
     )  # fmt: skip
     sample: float = option(
-        1e-3, help="Relative frequency above which words are subsampled; 0 keeps all.", panel="Optimization", minimum=0
+        1e-3,
+        help="Relative frequency above which words are subsampled; 0 keeps all.",
+        panel="Optimization",
+        minimum=0,
+        variable="TRAIN_EMBEDDINGS_SAMPLE",
     )
     cbow_gradient: str = option(
         "exact", help="Divide the gradient among the context words, or apply it in full to each (word2vec.c).",
         panel="Optimization", choices=GRADIENTS,
     )  # fmt: skip
-    epochs: int = option(5, help="Passes over the text.", panel="Optimization", unit="epochs", minimum=1)
+    epochs: int = option(
+        5,
+        help="Passes over the text.",
+        panel="Optimization",
+        unit="epochs",
+        minimum=1,
+        variable="TRAIN_EMBEDDINGS_EPOCHS",
+    )
     learning_rate: float = option(
         0.0, help="Initial learning rate; it decays linearly to 0.", panel="Optimization", minimum=0,
         shown_default="skipgram 0.025, with subwords 0.05; cbow 0.125, classic 0.025",
+        variable="TRAIN_EMBEDDINGS_LEARNING_RATE",
     )  # fmt: skip
     plain_loops: bool = option(
         False, help="Use the reference implementation of the training kernels; slow.", panel="Optimization"

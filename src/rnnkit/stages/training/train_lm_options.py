@@ -22,20 +22,20 @@ SMALL: Mapping[str, Any] = {
     "layers": 1, "hidden": 256, "embedding": 256, "residual": False,
     "dropout": 0.35, "dropout_input": 0.25, "dropout_hidden": 0.25, "dropout_embedding": 0.0, "weight_drop": 0.0,
     "activation_penalty": 0.0, "temporal_penalty": 0.0, "weight_decay": 0.0, "mean_decay": 0.0,
-    "columns": 20, "steps": 35, "vary_steps": False, "epochs": 0.0,
+    "batch_size": 20, "steps": 35, "vary_steps": False, "epochs": 0.0,
     "optimizer": "adamw", "learning_rate": 6e-3, "schedule": "cosine", "warmup": 600, "clip": 1.0,
 }  # fmt: skip
 MEDIUM: Mapping[str, Any] = {
     **SMALL,
     "layers": 2, "hidden": 650, "embedding": 400, "dropout": 0.4, "dropout_input": 0.3, "dropout_hidden": 0.3,
-    "dropout_embedding": 0.1, "weight_drop": 0.2, "epochs": 30.0, "columns": 32, "learning_rate": 3e-3,
+    "dropout_embedding": 0.1, "weight_drop": 0.2, "epochs": 30.0, "batch_size": 32, "learning_rate": 3e-3,
     "activation_penalty": 1.0, "temporal_penalty": 0.5, "mean_decay": 0.99,
 }  # fmt: skip
 AWD: Mapping[str, Any] = {
     **MEDIUM,
     "layers": 3, "hidden": 1152, "embedding": 512, "dropout": 0.4, "dropout_input": 0.4, "dropout_hidden": 0.25,
     "dropout_embedding": 0.1, "weight_drop": 0.5, "activation_penalty": 2.0, "temporal_penalty": 1.0,
-    "weight_decay": 1.2e-6, "columns": 64, "steps": 70, "vary_steps": True, "epochs": 90.0, "learning_rate": 4e-3,
+    "weight_decay": 1.2e-6, "batch_size": 64, "steps": 70, "vary_steps": True, "epochs": 90.0, "learning_rate": 4e-3,
     "schedule": "onecycle", "clip": 0.25, "mean_decay": 0.999,
 }  # fmt: skip
 PRESETS: Mapping[str, Mapping[str, Any]] = {"small": SMALL, "medium": MEDIUM, "awd": AWD}
@@ -100,7 +100,9 @@ class TrainLMOptions(training.TrainingOptions):
     weight_decay: float | None = _preset("weight_decay", "Optimization", help="Weight decay.", minimum=0)
     mean_decay: float | None = training.mean_decay(PRESETS)
     epochs: float | None = training.epochs(PRESETS, help="Number of epochs; 0: chosen by the size of the text.")
-    columns: int | None = _preset("columns", "Optimization", help="Batch size (parallel streams).", minimum=1)
+    batch_size: int | None = _preset(
+        "batch_size", "Optimization", help="Batch size (parallel streams).", minimum=1, formerly="columns"
+    )
     steps: int | None = _preset(
         "steps", "Optimization", help="BPTT length (tokens per segment).", unit="tokens", minimum=1
     )
