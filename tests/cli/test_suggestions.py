@@ -18,7 +18,7 @@ OPTIONS = [
     ("train --lr 0.001", "did you mean --learning-rate?"),
     ("train --model lstm", "did you mean --arch?"),
     ("train -src a -tgt b", "training reads what `rnnkit align --source LANG --target LANG` has made"),
-    ("train --batch-size 30", "did you mean --batch-tokens?"),
+    ("train-seq2seq --batch-size 30", "did you mean --batch-tokens?"),
     ("train -hidden 30", "did you mean --hidden?"),
     ("train --num_layers 3", "did you mean --layers?"),
     ("train --gpu 0", "did you mean --device?"),

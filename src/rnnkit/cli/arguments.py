@@ -58,7 +58,7 @@ def resolve(
         warn: Called with a warning about each former spelling.
 
     Raises:
-        UsageError: An option is unknown, or a path is empty.
+        UsageError: An option is unknown or has no value, or a path is empty.
     """
     result: list[str] = []
     rest = list(words)
@@ -89,7 +89,9 @@ def resolve(
             raise UsageError(f"{flag.name} expects a path, not ''", option=flag.name)
         if flag.parameter.is_list:
             values = [part for each in values for part in _split(each)]
-        result += [f"{flag.name}={each}" for each in values] or [flag.name]
+        if not values:
+            raise UsageError(f"{flag.name} expects a value", flag.parameter.declared.help, option=flag.name)
+        result += [f"{flag.name}={each}" for each in values]
     return result
 
 
