@@ -8,9 +8,7 @@ from pathlib import Path
 
 from rnnkit.text.blocks import LineBlock
 from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
 from rnnkit.text.tokenizers.store import load_tokenizer
-from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer
 
 
 @dataclass(frozen=True)
@@ -82,10 +80,8 @@ class TokenizeWorker:
         return lines
 
     def _sample(self, batch: SamplingBatch) -> list[str]:
-        tokenizer = self._tokenizer
-        if not isinstance(tokenizer, SubwordTokenizer | FeaturedTokenizer):
-            raise TypeError(f"a {tokenizer.kind} tokenizer has one segmentation for each line")
-        return [" ".join(row) for row in tokenizer.sample_batch(batch.lines, self._samples, self._alpha, batch.seed)]
+        rows = self._tokenizer.sample_batch(batch.lines, self._samples, self._alpha, batch.seed)
+        return [" ".join(row) for row in rows]
 
 
 @dataclass(frozen=True)

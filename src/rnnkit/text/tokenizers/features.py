@@ -15,7 +15,6 @@ from typing import Any, Final
 from rnnkit.errors import DataError
 from rnnkit.text.lines import split_location
 from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 
 FEATURE_MARK: Final = "␉"
@@ -156,8 +155,6 @@ class FeaturedTokenizer(Tokenizer):
             DataError: As `split_features`.
             TypeError: The text tokenizer has one segmentation for each line.
         """
-        if not isinstance(self.text_tokenizer, SubwordTokenizer):
-            raise TypeError(f"a {self.kind} tokenizer has one segmentation for each line")
         pairs = [self.split_features(line) for line in lines]
         rows = self.text_tokenizer.sample_batch([text for text, _ in pairs], samples, alpha, seed)
         repeated = (features for _, features in pairs for _ in range(samples))

@@ -76,6 +76,14 @@ class Tokenizer(ABC):
         """Return the tokens of each line as a token file contains them, separated by spaces."""
         return [" ".join(tokens) for tokens in self.tokenize_batch(lines, threads)]
 
+    def sample_batch(self, lines: Sequence[str], samples: int, alpha: float, seed: int) -> list[list[str]]:
+        """Sample segmentations of each line, as `SubwordTokenizer.sample_batch`.
+
+        Raises:
+            TypeError: The tokenizer has one segmentation for each line.
+        """
+        raise TypeError(f"a {self.kind} tokenizer has one segmentation for each line")
+
     def split_features(self, line: str, where: str = "") -> tuple[str, list[str]]:
         """Return the raw text of a line, and the tokens of its features, which precede those of the text.
 
