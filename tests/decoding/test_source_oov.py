@@ -22,7 +22,7 @@ from rnnkit.models.prompts import NeuralPrompts
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.models.translation_stepper import TranslationStepper
 from rnnkit.text import special_tokens
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizer import FeaturedTokenizer
 
 SOURCES = (("the", "Brno", "Wien", "Brno"), ("the", "king"), ("Wien",), ("Aa", "Bb", "Cc", "on", "Dd"), ())
 

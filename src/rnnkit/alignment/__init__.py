@@ -21,20 +21,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from rnnkit.alignment.alignment_error_rate import AlignmentScores, score_links
+    from rnnkit.alignment.alignment_models import AlignmentModel, AlignmentOptions
     from rnnkit.alignment.bitext import Bitext, BitextSide, make_bitext, make_side
-    from rnnkit.alignment.em_training import AlignmentModel, predict_links, train_alignment_model
-    from rnnkit.alignment.options import AlignmentOptions
-    from rnnkit.alignment.pharaoh import WordAlignments, read_links, write_links
+    from rnnkit.alignment.em_training import predict_links, train_alignment_model
     from rnnkit.alignment.shortlist import Shortlist
-    from rnnkit.alignment.symmetrization import symmetrize
     from rnnkit.alignment.translation_table import TranslationTable, make_translation_table
+    from rnnkit.alignment.word_alignments import (
+        AlignmentScores,
+        WordAlignments,
+        read_links,
+        score_links,
+        symmetrize,
+        write_links,
+    )
 
 _MODULES: Final = {
-    "WordAlignments": "pharaoh",
-    "AlignmentModel": "em_training",
-    "AlignmentOptions": "options",
-    "AlignmentScores": "alignment_error_rate",
+    "WordAlignments": "word_alignments",
+    "AlignmentModel": "alignment_models",
+    "AlignmentOptions": "alignment_models",
+    "AlignmentScores": "word_alignments",
     "Bitext": "bitext",
     "BitextSide": "bitext",
     "Shortlist": "shortlist",
@@ -43,11 +48,11 @@ _MODULES: Final = {
     "make_side": "bitext",
     "make_translation_table": "translation_table",
     "predict_links": "em_training",
-    "read_links": "pharaoh",
-    "score_links": "alignment_error_rate",
-    "symmetrize": "symmetrization",
+    "read_links": "word_alignments",
+    "score_links": "word_alignments",
+    "symmetrize": "word_alignments",
     "train_alignment_model": "em_training",
-    "write_links": "pharaoh",
+    "write_links": "word_alignments",
 }
 """Module of each public name."""
 

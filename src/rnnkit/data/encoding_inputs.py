@@ -9,7 +9,7 @@ from pathlib import Path
 from rnnkit.data.corpus_splits import CorpusSplit, find_splits
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, WarningEvent
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.text.token_files import (
     TRAIN,
     TokenFile,

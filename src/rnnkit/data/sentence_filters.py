@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
-from rnnkit.text.tokenizers.features import is_feature
+from rnnkit.text.tokenizer import is_feature
 
 EMPTY: Final = "empty"
 TOO_LONG: Final = "too long"

@@ -1,4 +1,4 @@
-"""Kernels that symmetrize the word alignments of two directions; `rnnkit.alignment.symmetrization` has the methods."""
+"""Kernels that symmetrize the word alignments of two directions; `rnnkit.alignment.word_alignments` has the methods."""
 
 from __future__ import annotations
 

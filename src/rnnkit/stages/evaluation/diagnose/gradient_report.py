@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Listener, Note, Progress, WarningEvent
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.reports.gradient_plot import describe_profile, format_gradient_table, plot_gradient_flow
 from rnnkit.stages.evaluation.diagnose.options import FLOW_HIDDEN, DiagnoseOptions
 

@@ -18,8 +18,7 @@ from typing import IO, Any, TypeVar
 from rnnkit.errors import ArtefactError
 from rnnkit.events import Listener, Note
 from rnnkit.io import manifest, resumable_output
-from rnnkit.io.atomic import atomic_file
-from rnnkit.io.durable import fsync_directory, fsync_path
+from rnnkit.io.atomic import atomic_file, fsync_directory, fsync_path
 from rnnkit.stages.inference.decode.fingerprint import Fingerprint, compute_fingerprint
 from rnnkit.stages.inference.decode.options import DecodeOptions
 from rnnkit.stages.inference.decode.record import (
