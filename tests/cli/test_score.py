@@ -29,7 +29,7 @@ def score(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     return call  # type: ignore[return-value]
 
 
-def test_lines_go_to_standard_output_and_the_summary_to_standard_error(score: Run) -> None:
+def test_lines_on_stdout_and_summary_on_stderr(score: Run) -> None:
     outcome = score("test.txt", "--model", "a/model")
     assert outcome.code == 0
     first, second = (line.split("\t") for line in outcome.out.splitlines())

@@ -15,7 +15,7 @@ from rnnkit.cli.console import Console
 from rnnkit.errors import TrainingError, UsageError
 from rnnkit.io import manifest
 from rnnkit.options import record
-from rnnkit.stages.training import train_lm, train_seq2seq
+from rnnkit.stages.training import train_lm, train_lm_options, train_seq2seq_options
 from rnnkit.training.launcher import LaunchResult
 
 from .conftest import Run
@@ -60,8 +60,8 @@ def test_commands_that_share_nothing_refuse_to_be_several(run: Run, monkeypatch:
 
 def test_counting_refuses_several_processes_and_batches() -> None:
     several = {
-        "processes": train_lm.TrainLMOptions(arch="ngram", processes=2),
-        "accumulate": train_lm.TrainLMOptions(arch="ngram", accumulate=2),
+        "processes": train_lm_options.TrainLMOptions(arch="ngram", processes=2),
+        "accumulate": train_lm_options.TrainLMOptions(arch="ngram", accumulate=2),
     }
     for name, options in several.items():
         with pytest.raises(UsageError, match=f"--{name} 2 .*--arch ngram"):
@@ -72,11 +72,11 @@ def test_counting_refuses_several_processes_and_batches() -> None:
     ("kind", "options"),
     [
         (
-            train_lm.TrainLMOptions,
+            train_lm_options.TrainLMOptions,
             {"hidden": 7, "prune": [0, 1], "tied": False, "vary_steps": True, "output": Path("-o 1")},
         ),
         (
-            train_seq2seq.TrainSeq2SeqOptions,
+            train_seq2seq_options.TrainSeq2SeqOptions,
             {"embeddings": [Path("a b"), Path("c")], "clip": 0.25, "resume": True, "processes": 3},
         ),
     ],
@@ -103,7 +103,7 @@ def test_a_console_is_passed_on() -> None:
 
 
 def options(folder: Path, **changes: Any) -> Any:
-    return train_lm.TrainLMOptions(output=folder, **changes)
+    return train_lm_options.TrainLMOptions(output=folder, **changes)
 
 
 def seal(folder: Path, processes: int) -> None:
@@ -142,9 +142,7 @@ def test_a_killed_process_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert "--restarts N" in str(raised.value)
 
 
-def test_a_run_is_started_again_where_it_was_killed_and_not_where_it_failed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_killed_run_is_restarted_and_a_failed_one_is_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     killed = LaunchResult(137, (1, "SIGKILL"))
     meant = options(tmp_path, overwrite=True, restarts=2)
     started = endings(monkeypatch, killed, LaunchResult(1), then=lambda: (tmp_path / "meta.json").write_text("{}"))
@@ -154,9 +152,8 @@ def test_a_run_is_started_again_where_it_was_killed_and_not_where_it_failed(
     assert started[0][1:5] == ["-P", "-m", "rnnkit", "train-lm"]
 
 
-def test_what_was_killed_before_it_wrote_anything_starts_from_the_beginning(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_run_killed_early_is_restarted_from_the_beginning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What was killed before it wrote anything starts from the beginning."""
     (tmp_path / "meta.json").write_text("of another run")
     started = endings(monkeypatch, LaunchResult(137, (0, "SIGKILL")), LaunchResult(0))
     assert launching.start("train-lm", options(tmp_path, overwrite=True, restarts=1), 2, Console(quiet=True)) == 0

@@ -32,7 +32,7 @@ from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.arpa.arpa_reader import read_arpa
 from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.reports.artefact import describe
-from rnnkit.stages.inference import decode
+from rnnkit.stages.inference import decode_options
 from rnnkit.text import special_tokens
 from rnnkit.text.lines import read_lines
 from rnnkit.text.phrase_detection import PhraseList
@@ -217,7 +217,9 @@ def _read_pieces(path: Path) -> object:
 
 
 def _read_configuration(path: Path) -> object:
-    return read_table(path, "decode", [field.name for field in dataclasses.fields(decode.DecodeOptions)], ["decode"])
+    return read_table(
+        path, "decode", [field.name for field in dataclasses.fields(decode_options.DecodeOptions)], ["decode"]
+    )
 
 
 _ARPA = (

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from rnnkit.stages.evaluation import evaluate_embeddings
-from rnnkit.stages.vectors import train_embeddings
-from rnnkit.stages.vectors.train_embeddings.options import TrainEmbeddingsOptions
+from rnnkit.stages.training import train_embeddings
+from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
 
 TEXT_BYTES = 3_000_000
 EPOCHS = 15  # the text is small; all else is as it comes

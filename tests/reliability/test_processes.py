@@ -79,9 +79,8 @@ def records(model: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("kind", ["pairs", pytest.param("text", marks=pytest.mark.slow)])
-def test_two_processes_take_the_steps_of_one_that_adds_up_two_batches(
-    works: dict[str, Path], tmp_path: Path, kind: str
-) -> None:
+def test_two_processes_equal_two_accumulated_batches(works: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    """Two processes take the steps of one that adds up the gradients of two batches."""
     one, two = tmp_path / "one", tmp_path / "two"
     finish(start(works[kind], one, *DRY[kind], "--accumulate", "2"))
     told = finish(start(works[kind], two, *DRY[kind], *TWO))
@@ -125,9 +124,8 @@ def test_a_signal_saves_and_a_resumed_run_ends_bit_equal(
 
 
 @pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.slow)])
-def test_a_killed_worker_ends_the_run_and_the_checkpoint_is_whole(
-    works: dict[str, Path], tmp_path: Path, rank: int
-) -> None:
+def test_a_killed_worker_leaves_a_whole_checkpoint(works: dict[str, Path], tmp_path: Path, rank: int) -> None:
+    """A killed worker ends the run, and the checkpoint is whole."""
     model = tmp_path / "model"
     process = start(works["text"], model, *TEXT, *LONG, *TWO)
     wait_for(saved(model), process)
@@ -145,9 +143,8 @@ def test_a_killed_worker_ends_the_run_and_the_checkpoint_is_whole(
 
 
 @pytest.mark.slow
-def test_a_run_whose_worker_is_killed_goes_on_by_itself_and_ends_bit_equal(
-    works: dict[str, Path], tmp_path: Path
-) -> None:
+def test_a_restarted_run_ends_bit_equal(works: dict[str, Path], tmp_path: Path) -> None:
+    """A run whose worker is killed goes on by itself, and ends bit for bit as one that was not."""
     finish(start(works["text"], tmp_path / "whole", *TEXT, *LONG, *TWO))
     model = tmp_path / "model"
     process = start(works["text"], model, *TEXT, *LONG, *TWO, "--restarts", "1")
@@ -160,7 +157,8 @@ def test_a_run_whose_worker_is_killed_goes_on_by_itself_and_ends_bit_equal(
 
 
 @pytest.mark.slow
-def test_a_killed_launcher_leaves_no_process_and_a_whole_checkpoint(works: dict[str, Path], tmp_path: Path) -> None:
+def test_a_killed_launcher_leaves_a_whole_checkpoint(works: dict[str, Path], tmp_path: Path) -> None:
+    """A killed launcher leaves no process behind, and a whole checkpoint."""
     model = tmp_path / "model"
     process = start(works["text"], model, *TEXT, *LONG, *TWO)
     wait_for(saved(model), process)

@@ -80,13 +80,16 @@ def test_new_lines_hold_no_new_words(name: str) -> None:
         assert not {word for line in read(name.format(part)) for word in words(line)} - known
 
 
-def test_words_of_the_parallel_corpus_are_frequent_enough_to_learn() -> None:
+def test_words_of_the_parallel_corpus_are_frequent() -> None:
+    """They are frequent enough to be learned."""
     for side in PAIRED["parallel"]:
         counts = Counter(word for line in read(f"parallel/train.{side}") for word in words(line))
         assert min(counts.values()) >= 15
 
 
-def test_every_test_pair_combines_words_that_train_never_shows_together() -> None:
+def test_every_test_line_has_a_new_word_pair() -> None:
+    """Every test line combines words that train never shows together."""
+
     def neighbours(line: str) -> set[tuple[str, str]]:
         found = words(line)
         return set(pairwise(found))

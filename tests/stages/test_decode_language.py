@@ -14,7 +14,7 @@ from tests.tiny_models import counts, counts_folder, filler, filler_folder, spea
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.stages.inference import decode
-from rnnkit.stages.inference.decode import DecodeOptions
+from rnnkit.stages.inference.decode_options import DecodeOptions
 from rnnkit.text.special_tokens import EOS
 
 PROMPTS = ["the king", "", "A zebra, hungry", "a cat sat on"]

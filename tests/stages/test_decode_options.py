@@ -10,8 +10,8 @@ import pytest
 from tests.raising import raises
 
 from rnnkit.errors import FormatError, UsageError
-from rnnkit.stages.inference.decode.option_checks import check, check_attention
-from rnnkit.stages.inference.decode.options import DecodeOptions
+from rnnkit.stages.inference.decode_checks import check, check_attention
+from rnnkit.stages.inference.decode_options import DecodeOptions
 
 TRANSLATION, LANGUAGE_MODEL, CLOZE = "sequence-to-sequence", "language-model", "cloze"
 

@@ -16,11 +16,11 @@ from rnnkit.errors import ArtefactError, ConfigError, DataError, RnnkitError, Us
 from rnnkit.events import Event, Note, Progress
 from rnnkit.io import manifest
 from rnnkit.models import model_weights
-from rnnkit.stages.inference import decode
+from rnnkit.stages.inference import decode, decode_options
 from rnnkit.stages.text import align, align_words
-from rnnkit.stages.training import train_seq2seq
-from rnnkit.stages.training.setup.model_directory import TrainingResult
-from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
+from rnnkit.stages.training import train_seq2seq, train_seq2seq_options
+from rnnkit.stages.training.run_folder import TrainingResult
+from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
 from rnnkit.training import metrics
 
 SMALL: dict[str, Any] = {
@@ -73,7 +73,7 @@ def test_training_validates_and_records(work: Path, model: Path) -> None:
 def test_progress_is_reported(work: Path, tmp_path: Path) -> None:
     heard: list[Event] = []
     made = train_seq2seq.run(
-        train_seq2seq.TrainSeq2SeqOptions(
+        train_seq2seq_options.TrainSeq2SeqOptions(
             work=work, output=tmp_path / "model", guided_attention=work / "links", **SMALL
         ),
         heard.append,
@@ -108,7 +108,9 @@ def test_any_network_with_attention_can_be_guided(work: Path, tmp_path: Path, ch
     network = json.loads((folder / "config.json").read_text())["network"]
     assert network["guided_head"] is (network["attention"] == "multihead")
     (tmp_path / "text").write_text("Der Hund schläft.\n", encoding="utf-8")
-    asked = decode.DecodeOptions(files=[tmp_path / "text"], model=[folder], alignments=tmp_path / "links", threads=1)
+    asked = decode_options.DecodeOptions(
+        files=[tmp_path / "text"], model=[folder], alignments=tmp_path / "links", threads=1
+    )
     assert len(list(decode.run(asked))) == 1
 
 

@@ -15,12 +15,11 @@ from rnnkit.errors import ArtefactError, ConfigError, DataError, TrainingError, 
 from rnnkit.events import Event, Note
 from rnnkit.io import manifest
 from rnnkit.stages.text import align
-from rnnkit.stages.training import train, train_lm
-from rnnkit.stages.training.setup.model_directory import TrainingResult
-from rnnkit.stages.training.train_lm.ngram_training import NgramTrainingCost, NgramTrainingResult
-from rnnkit.stages.training.train_lm.options import PRESETS, TrainLMOptions, apply_preset
-from rnnkit.stages.vectors import train_embeddings
-from rnnkit.stages.vectors.train_embeddings import TrainEmbeddingsOptions
+from rnnkit.stages.training import train, train_embeddings, train_lm
+from rnnkit.stages.training.ngram_training import NgramTrainingCost, NgramTrainingResult
+from rnnkit.stages.training.run_folder import TrainingResult
+from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
+from rnnkit.stages.training.train_lm_options import PRESETS, TrainLMOptions, apply_preset
 
 SAME = ("best.safetensors", "last/weights.safetensors", "last/optimiser.safetensors", "last/carried.safetensors",
         "last/loss-scale.safetensors")  # fmt: skip

@@ -15,12 +15,11 @@ from tests.workspaces import make_workspace
 from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, TrainingError, UsageError
 from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.io import manifest
-from rnnkit.stages.inference import decode
-from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.stages.training import average, train, train_seq2seq
-from rnnkit.stages.training.setup.model_directory import TrainingResult
-from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
-from rnnkit.stages.training.train_seq2seq.options import PRESETS, apply_preset
+from rnnkit.stages.inference import decode, decode_options
+from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
+from rnnkit.stages.training import average, train, train_seq2seq, train_seq2seq_options
+from rnnkit.stages.training.run_folder import TrainingResult
+from rnnkit.stages.training.train_seq2seq_options import PRESETS, TrainSeq2SeqOptions, apply_preset
 from rnnkit.training import loss_scaling, metrics
 from rnnkit.training.training_step import NetworkTask
 
@@ -119,7 +118,7 @@ def test_the_same_command_gives_the_same_bytes(work: Path, model: Path, tmp_path
 def test_every_option_trains_and_decodes(work: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     result = trained(work, tmp_path / "model", max_steps=6, validate_every=6, **changes)
     (work.parent / "two.de").write_text("Der Hund schläft.\n\nEin Haus.\n", encoding="utf-8")
-    lines = list(decode.run(decode.DecodeOptions(files=[work.parent / "two.de"], model=[result.model], beam=2)))
+    lines = list(decode.run(decode_options.DecodeOptions(files=[work.parent / "two.de"], model=[result.model], beam=2)))
     assert len(lines) == 3
     assert lines[1] == "", "an empty line stays empty"
 
@@ -203,7 +202,7 @@ def test_weights_under_their_old_names_are_read_and_tuned_on(work: Path, model: 
         del document["network"][name]
     (old / "config.json").write_text(json.dumps(document))
     text = work_text(tmp_path)
-    lines = [list(decode.run(decode.DecodeOptions(files=[text], model=[folder]))) for folder in (old, model)]
+    lines = [list(decode.run(decode_options.DecodeOptions(files=[text], model=[folder]))) for folder in (old, model)]
     assert lines[0] == lines[1]
     tuned = trained(work, tmp_path / "tuned", init_from=old, max_steps=4, learning_rate=0.0).model
     found, wanted = train_weights(tuned / "best.safetensors"), train_weights(model / "best.safetensors")
@@ -345,7 +344,7 @@ def test_fine_tuning_interrupted_before_a_checkpoint_restarts(work: Path, model:
 def test_new_text_is_aligned_with_what_the_model_carries(work: Path, model: Path, tmp_path: Path) -> None:
     texts = [work.parent / f"{split}.{side}" for split in ("train", "valid") for side in ("de", "en")]
     new = tmp_path / "new"
-    tokenize.run(tokenize.TokenizeOptions(files=texts, model=model / "tokenizer", work=new))
+    tokenize.run(tokenize_options.TokenizeOptions(files=texts, model=model / "tokenizer", work=new))
     align.run(align.AlignOptions(source="de", target="en", vocab=[model / "vocab.tsv"], work=new))
     result = train_seq2seq.run(
         options(new, tmp_path / "tuned", vocab=[model / "vocab.tsv"], tokenizer=model / "tokenizer", init_from=model)
@@ -377,7 +376,7 @@ def test_one_sided_data_is_refused(tmp_path: Path) -> None:
     work = make_workspace(tmp_path)
     align.run(align.AlignOptions(text="en", work=work, overwrite=True))
     with raises(DataError, "one side", "en", path=work / "data"):
-        train_seq2seq.run(train_seq2seq.TrainSeq2SeqOptions(work=work))
+        train_seq2seq.run(train_seq2seq_options.TrainSeq2SeqOptions(work=work))
 
 
 def test_dry_run_counts_and_writes_nothing(work: Path, tmp_path: Path) -> None:
@@ -435,7 +434,7 @@ def test_a_model_file_cut_short_is_named(model: Path, tmp_path: Path, name: str,
     content = (copy / name).read_bytes()
     (copy / name).write_bytes(content[: int(len(content) * keep)])
     with pytest.raises((FormatError, DataError)) as raised:
-        list(decode.run(decode.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
+        list(decode.run(decode_options.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
     assert name.partition(".")[0] in str(raised.value)
 
 
@@ -446,7 +445,7 @@ def test_a_flipped_byte_in_the_weights_is_noticed(model: Path, tmp_path: Path) -
     content[-100] ^= 1
     (copy / "best.safetensors").write_bytes(content)
     with pytest.raises(FormatError, match=r"best\.safetensors is damaged"):
-        list(decode.run(decode.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
+        list(decode.run(decode_options.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
 
 
 def test_a_model_of_a_newer_format_is_refused(model: Path, tmp_path: Path) -> None:
@@ -455,7 +454,7 @@ def test_a_model_of_a_newer_format_is_refused(model: Path, tmp_path: Path) -> No
     meta = json.loads((copy / "meta.json").read_text())
     (copy / "meta.json").write_text(json.dumps({**meta, "version": 99}))
     with pytest.raises(FormatError, match="has format version 99; this rnnkit reads up to 1"):
-        list(decode.run(decode.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
+        list(decode.run(decode_options.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
 
 
 def work_text(folder: Path) -> Path:

@@ -7,8 +7,8 @@ from tests.raising import raises
 
 from rnnkit.data.step_iterator import ShardSpec
 from rnnkit.errors import UsageError
-from rnnkit.stages.training.setup import training_run
-from rnnkit.stages.training.train_lm import TrainLMOptions
+from rnnkit.stages.training import training_run
+from rnnkit.stages.training.train_lm_options import TrainLMOptions
 from rnnkit.training.distributed import ProcessGroup, RankInfo
 
 

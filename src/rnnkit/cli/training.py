@@ -89,5 +89,5 @@ COMMANDS = (
     Command("train", "Train the kind of model that the data is for", train, module="training.train"),
     Command("train-seq2seq", "Train a sequence-to-sequence model", train, module="training.train_seq2seq"),
     Command("train-lm", "Train a language model", train, module="training.train_lm"),
-    Command("train-embeddings", "Train word vectors", learn_vectors, module="vectors.train_embeddings"),
+    Command("train-embeddings", "Train word vectors", learn_vectors, module="training.train_embeddings"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,3 +90,53 @@ def describe_crossing(flow: GradientProfile, share: float) -> str:
     crossing = flow.falls_below(share)
     where = f"within {len(flow.norms) - 1} steps" if crossing is None else f"at k = {crossing}"
     return f"{'not ' if crossing is None else ''}under {100 * share:g} % {where}"
+
+
+@dataclass(frozen=True)
+class FlowResult:
+    """Gradient flow, ready to print.
+
+    Attributes:
+        flows: Gradient flow by name of the model.
+        archs: Architectures, in the same order.
+        by: `state` or `input`.
+        share: Fraction of k = 0 whose first shortfall is reported.
+        picture: The picture, if one was drawn.
+    """
+
+    flows: dict[str, GradientProfile]
+    archs: tuple[str, ...]
+    by: str
+    share: float
+    picture: Path | None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Printed form."""
+        positions = sorted({flow.positions for flow in self.flows.values()})
+        count = f"{positions[0]}" if len(positions) == 1 else f"{positions[0]} to {positions[-1]}"
+        where = "at one position" if positions == [1] else f"mean over {count} positions"
+        title = f"norm of the gradient of the loss with respect to the {self.by} k steps before, {where}"
+        return (title, "", *format_gradient_table(self.flows, self.share))
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Printed form with `--quiet`: one line per model."""
+        return tuple(f"{name}: {describe_profile(flow, self.share)}" for name, flow in self.flows.items())
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        models = [
+            {
+                "model": name,
+                "arch": arch,
+                "places": flow.positions,
+                "norms": list(flow.norms),
+                "relative": list(flow.relative),
+                "falls_below_share_at": flow.falls_below(self.share),
+                "factor": flow.factor,
+            }
+            for (name, flow), arch in zip(self.flows.items(), self.archs, strict=True)
+        ]
+        picture = None if self.picture is None else str(self.picture)
+        return {"by": self.by, "share": self.share, "models": models, "picture": picture}

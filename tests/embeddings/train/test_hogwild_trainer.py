@@ -26,8 +26,8 @@ from rnnkit.kernels.word2vec_chunk import (
     train_chunk,
 )
 from rnnkit.kernels.word_hash_table import _encode, _rehash
-from rnnkit.stages.vectors import train_embeddings
-from rnnkit.stages.vectors.train_embeddings.options import TrainEmbeddingsOptions
+from rnnkit.stages.training import train_embeddings
+from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
 from rnnkit.text import special_tokens
 
 FIRST = len(special_tokens.NAMES)

@@ -14,7 +14,7 @@ from tests.raising import raises
 from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError
 from rnnkit.events import Event, WarningEvent
-from rnnkit.stages.text import align, tokenize, vocab
+from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
 from rnnkit.text import special_tokens
 from rnnkit.text.special_tokens import BYTE_TOKENS
 from rnnkit.text.tokenizer import Tokenizer
@@ -42,7 +42,7 @@ def workspace(kind: str, separate: bool = False, features: bool = False) -> Path
     (root / "test.de").write_text(f"{STRANGE}\n", encoding="utf-8")
     (root / "test.en").write_text(f"{STRANGE}\n", encoding="utf-8")
     files = [root / f"{split}.{side}" for split in ("train", "valid", "test") for side in ("de", "en")]
-    tokenize.run(tokenize.TokenizeOptions(files, type=kind, work=root / "work", features=features))
+    tokenize.run(tokenize_options.TokenizeOptions(files, type=kind, work=root / "work", features=features))
     vocab.run(vocab.VocabOptions(work=root / "work", separate=separate))
     return root / "work"
 

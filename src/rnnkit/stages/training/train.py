@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.options.declare import declaration_of, default_of, redeclared, typed_fields
-from rnnkit.stages.training.train_lm import TrainLMOptions
-from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
+from rnnkit.stages.training.train_lm_options import TrainLMOptions
+from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
 
 EXAMPLE = """\
 rnnkit train --arch lstm
