@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, WarningEvent
 from rnnkit.text.token_files import TEST
-from rnnkit.text.tokenizers.features import is_feature
+from rnnkit.text.tokenizer import is_feature
 
 if TYPE_CHECKING:
     from rnnkit.data.aligned_data import SplitCounts
