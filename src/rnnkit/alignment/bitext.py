@@ -20,7 +20,7 @@ from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
 from rnnkit.io.npy import IntArray
-from rnnkit.kernels.word_pair_table import BitextChunk
+from rnnkit.kernels.word_alignment import BitextChunk
 from rnnkit.text.special_tokens import EOS
 from rnnkit.text.token_files import open_token_file, read_token_lines
 from rnnkit.text.vocabulary import Vocabulary

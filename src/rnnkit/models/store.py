@@ -24,7 +24,7 @@ from rnnkit.io import artifact_output, manifest
 from rnnkit.io.atomic import atomic_file, copy_directory
 from rnnkit.io.safe_reading import read_json
 from rnnkit.models import model_weights
-from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence, upgrade_parameter_names
 from rnnkit.text.tokenizer import Tokenizer
 from rnnkit.text.tokenizer_store import load_tokenizer
