@@ -17,8 +17,8 @@ import numpy as np
 from tests.embeddings.formats.imperfect_files import BINARIES, GLOVES, MODELS, TEXTS, File
 from tests.tiny_models import translator, translator_folder
 
+from rnnkit.alignment.alignment_links import read_links
 from rnnkit.alignment.shortlist import Shortlist, write_shortlist
-from rnnkit.alignment.word_alignments import read_links
 from rnnkit.cli.config_file import read_table
 from rnnkit.data.aligned_data import AlignedData, SentenceWriter, SplitCounts, write_data_manifest
 from rnnkit.embeddings import formats

@@ -21,12 +21,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from rnnkit.alignment.alignment_models import AlignmentModel, AlignmentOptions
-    from rnnkit.alignment.bitext import Bitext, BitextSide, make_bitext, make_side
-    from rnnkit.alignment.em_training import predict_links, train_alignment_model
-    from rnnkit.alignment.shortlist import Shortlist
-    from rnnkit.alignment.translation_table import TranslationTable, make_translation_table
-    from rnnkit.alignment.word_alignments import (
+    from rnnkit.alignment.alignment_links import (
         AlignmentScores,
         WordAlignments,
         read_links,
@@ -34,12 +29,17 @@ if TYPE_CHECKING:
         symmetrize,
         write_links,
     )
+    from rnnkit.alignment.alignment_models import AlignmentModel, AlignmentOptions
+    from rnnkit.alignment.bitext import Bitext, BitextSide, make_bitext, make_side
+    from rnnkit.alignment.em_training import predict_links, train_alignment_model
+    from rnnkit.alignment.shortlist import Shortlist
+    from rnnkit.alignment.translation_table import TranslationTable, make_translation_table
 
 _MODULES: Final = {
-    "WordAlignments": "word_alignments",
+    "WordAlignments": "alignment_links",
     "AlignmentModel": "alignment_models",
     "AlignmentOptions": "alignment_models",
-    "AlignmentScores": "word_alignments",
+    "AlignmentScores": "alignment_links",
     "Bitext": "bitext",
     "BitextSide": "bitext",
     "Shortlist": "shortlist",
@@ -48,11 +48,11 @@ _MODULES: Final = {
     "make_side": "bitext",
     "make_translation_table": "translation_table",
     "predict_links": "em_training",
-    "read_links": "word_alignments",
-    "score_links": "word_alignments",
-    "symmetrize": "word_alignments",
+    "read_links": "alignment_links",
+    "score_links": "alignment_links",
+    "symmetrize": "alignment_links",
     "train_alignment_model": "em_training",
-    "write_links": "word_alignments",
+    "write_links": "alignment_links",
 }
 """Module of each public name."""
 

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from rnnkit.kernels.hmm_forward_backward import HmmCounts, HmmTransitions, sum_by_jump
 from rnnkit.kernels.ibm2_expectation import DiagonalCounts, DiagonalPrior, distance_moments
-from rnnkit.kernels.word_pair_table import WordPairTable
+from rnnkit.kernels.word_alignment import WordPairTable
 
 DIAGONAL: Final = "diagonal"
 HMM: Final = "hmm"

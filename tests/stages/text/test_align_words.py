@@ -11,8 +11,8 @@ import pytest
 from tests.raising import raises
 from tests.workspaces import make_workspace
 
+from rnnkit.alignment.alignment_links import check_links_match_data, read_links
 from rnnkit.alignment.shortlist import Shortlist
-from rnnkit.alignment.word_alignments import check_links_match_data, read_links
 from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, WarningEvent

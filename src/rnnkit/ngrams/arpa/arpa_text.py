@@ -14,8 +14,7 @@ import numpy as np
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.kernels.compiler import UInt8Array
-from rnnkit.text.compression import decompressed
-from rnnkit.text.lines import BOM, MAX_LINE_BYTES, READ_ERRORS, STDIN, check_not_utf16
+from rnnkit.text.lines import BOM, MAX_LINE_BYTES, READ_ERRORS, STDIN, check_not_utf16, decompressed
 
 _CHUNK = 1 << 22
 _MAX_QUOTED = 60

@@ -232,8 +232,8 @@ class GuidedAttentionInput:
             ArtefactError: The links belong to other data, or the file has changed since it was written.
             FormatError: The manifest of the links is damaged.
         """
+        from rnnkit.alignment.alignment_links import check_links_match_data, read_links
         from rnnkit.alignment.bitext import make_side
-        from rnnkit.alignment.word_alignments import check_links_match_data, read_links
         from rnnkit.training.seq2seq_task import AttentionSupervision
 
         if self.file is None:

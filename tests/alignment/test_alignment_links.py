@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.raising import raises
 
 from rnnkit.alignment import alignment_reference
-from rnnkit.alignment.word_alignments import (
+from rnnkit.alignment.alignment_links import (
     GROW_DIAG,
     GROW_DIAG_FINAL_AND,
     INTERSECTION,

@@ -211,7 +211,7 @@ def symmetrize(
         backward_S: For each source word its target position, or NULL_LINK.
         method: One of METHODS.
     """
-    from rnnkit.kernels.grow_diag import symmetrize_sentences
+    from rnnkit.kernels.word_alignment import symmetrize_sentences
 
     lengths = bitext.source.length_N, bitext.target.length_N
     source_begin_N1, target_begin_N1 = (np.concatenate(([0], np.cumsum(length_N))) for length_N in lengths)
