@@ -12,8 +12,8 @@ from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.atomic import is_stream
+from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import Repairs
-from rnnkit.io.workspace import Workspace
 from rnnkit.options.declare import STDIN, argument, changed, option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
@@ -102,7 +102,7 @@ def run(options: ConvertNgramsOptions, listen: Listener = null_listener) -> Conv
         FormatError: It is damaged; for an ARPA file the error has the line.
         ArtefactError: The output already exists, or the model is not an n-gram model or cannot be represented in ARPA.
     """
-    from rnnkit.ngrams.arpa.arpa_writer import write_arpa
+    from rnnkit.ngrams.arpa_writer import write_arpa
 
     source = options.model or Workspace(options.work).model
     if options.output.suffix in _READ_ONLY:
@@ -145,7 +145,7 @@ def _load(source: Path, repair: bool, listen: Listener) -> _LoadedNgrams:
     from rnnkit.models import store
     from rnnkit.models.lm_store import VOCABULARY_FILE
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.ngrams.arpa.arpa_reader import read_arpa
+    from rnnkit.ngrams.arpa_reader import read_arpa
     from rnnkit.text.vocabulary import Vocabulary
 
     if not source.is_dir():
@@ -177,13 +177,13 @@ def _load(source: Path, repair: bool, listen: Listener) -> _LoadedNgrams:
 def _write_folder(loaded: _LoadedNgrams, source: Path, options: ConvertNgramsOptions) -> None:
     """Write a model directory like those of `train-lm`, by default with a tokenizer that splits at spaces and tabs."""
     from rnnkit.io.artifact_output import atomic_directory
-    from rnnkit.io.durable import copy_directory
+    from rnnkit.io.atomic import copy_directory
     from rnnkit.models import store
     from rnnkit.models.lm_store import VOCABULARY_FILE
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.text.normalizer import Normalizer
-    from rnnkit.text.tokenizers.simple_tokenizers import KenLMTokenizer
-    from rnnkit.text.tokenizers.store import save_tokenizer
+    from rnnkit.text.rule_based_tokenizers import KenLMTokenizer
+    from rnnkit.text.tokenizer_store import save_tokenizer
+    from rnnkit.text.unicode import Normalizer
     from rnnkit.text.vocabulary import Vocabulary
 
     model = loaded.model

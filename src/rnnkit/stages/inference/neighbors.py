@@ -10,7 +10,7 @@ from rnnkit.embeddings.loading import load_vectors
 from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
 from rnnkit.events import Listener, null_listener
 from rnnkit.options.declare import argument, option
-from rnnkit.reports.columns import format_columns
+from rnnkit.reports.figures import format_columns
 from rnnkit.stages import shared_options as shared
 
 if TYPE_CHECKING:
