@@ -94,6 +94,8 @@ def test_former_names_work(
         words += [f"--{old}", value]
     elif way == "variable":
         monkeypatch.setenv(f"RNNKIT_{old.upper()}", value)
+        monkeypatch.setenv(str(variable), "unset")  # so that the patch takes back what the call sets
+        monkeypatch.delenv(str(variable))
     else:
         quoted = value if value[0].isdecimal() else f'"{value}"'
         Path("c.toml").write_text(f"[{command}]\n{old} = {quoted}\n")
