@@ -121,8 +121,6 @@ def test_progress_is_reported_from_the_first_step_on(tmp_path: Path, monkeypatch
     assert losses == ["1.000", "1.500", "2.000", "2.500", "2.500", "5.500", "6.000", "6.500"]
     records = checkpoint.read_metrics(tmp_path / checkpoint.METRICS_FILE)
     assert len([record for record in records if "loss" in record]) == 2
-        len([record for record in checkpoint.read_metrics(tmp_path / checkpoint.METRICS_FILE) if "loss" in record]) == 2
-    )
 
 
 def test_progress_events_are_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ from rnnkit.models.lm_store import LoadedMaskedLM
 from rnnkit.text import special_tokens
 from rnnkit.text.lines import replace_line_ends
 from rnnkit.text.masked_lines import MaskedTokens
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
+from rnnkit.text.tokenizer import Tokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
 BLOCK_LINES = 2000

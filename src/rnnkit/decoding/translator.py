@@ -26,7 +26,7 @@ from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.nn.device import is_out_of_memory
 from rnnkit.text import vocabulary_mapping
-from rnnkit.text.tokenizers.store import read_tokenizer_identity
+from rnnkit.text.tokenizer_store import read_tokenizer_identity
 from rnnkit.text.vocabulary import Vocabulary
 
 T = TypeVar("T")

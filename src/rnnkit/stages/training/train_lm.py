@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, TypeVar
 
 from rnnkit.events import Listener, null_listener
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.stages.training import initial_weights, training_inputs, training_run
 from rnnkit.stages.training.initial_weights import PretrainedEmbeddings, load_initial_weights
 from rnnkit.stages.training.run_folder import TrainedModel, TrainingResult
@@ -95,7 +95,7 @@ def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInput
     text = inputs.data.side("train", language)
     optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group)
     objective = _objective(options, inputs, optimizer.device)
-    streams = (options.columns or 1) * run.shard.batches_per_step
+    streams = (options.batch_size or 1) * run.shard.batches_per_step
     layout = BpttLayout(streams, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
     batches = (
         LineBatchSampler(text, options.batch_tokens, options.seed)
