@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
+from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import Repairs
-from rnnkit.io.workspace import Workspace
 from rnnkit.options.declare import STDIN
 from rnnkit.text.lines import read_lines
 

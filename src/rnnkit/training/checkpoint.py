@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.errors import FormatError
+from rnnkit.errors import FormatError, explain_os_errors
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import ARTIFACT_PART, atomic_directory
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.durable import explain_os_errors
 from rnnkit.io.safe_reading import check_regular, open_regular, parse_json, read_json
 
 if TYPE_CHECKING:

@@ -141,7 +141,7 @@ def _read_sources(
     options: DecodeOptions, translator: TranslationEnsemble, recorded: RecordedOutput | None, listen: Listener
 ) -> tuple[Iterator[ConstrainedSource], int]:
     """Return the lines left to translate, with their constraints, and the number of lines already translated."""
-    from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
+    from rnnkit.decoding.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
     from rnnkit.text.tokenizer import read_raw_text
 
     def read() -> Iterator[str]:

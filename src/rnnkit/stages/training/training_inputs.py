@@ -234,7 +234,7 @@ class GuidedAttentionInput:
         """
         from rnnkit.alignment.alignment_links import check_links_match_data, read_links
         from rnnkit.alignment.bitext import make_side
-        from rnnkit.training.seq2seq_task import AttentionSupervision
+        from rnnkit.training.training_step import AttentionSupervision
 
         if self.file is None:
             return None
