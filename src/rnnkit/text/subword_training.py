@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, Progress, null_listener
+from rnnkit.json_types import JsonObject
 from rnnkit.text.lines import MAX_LINE_BYTES, read_lines
 from rnnkit.text.subword_tokenizer import SubwordTokenizer, escape
 from rnnkit.text.tokenizer import split_features
@@ -45,7 +46,7 @@ def train_from_files(
     seed: int,
     listen: Listener = null_listener,
     features: bool = False,
-) -> tuple[SubwordTokenizer, dict[str, Any]]:
+) -> tuple[SubwordTokenizer, JsonObject]:
     """Train a tokenizer on text files.
 
     Args:

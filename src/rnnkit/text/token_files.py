@@ -14,12 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.io import atomic, manifest
 from rnnkit.io.artifact_output import artifact_file
 from rnnkit.io.safe_reading import open_regular
+from rnnkit.json_types import JsonMapping
 from rnnkit.text import lines
 from rnnkit.text.lines import decode_text, line_too_long, read_lines
 
@@ -174,7 +175,7 @@ def check_raw_lines_replaceable(path: Path) -> None:
 def write_token_manifest(
     path: Path,
     *,
-    options: Mapping[str, Any],
+    options: JsonMapping,
     inputs: Mapping[str, str],
     lines: int,
     tokens: int,
