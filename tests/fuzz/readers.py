@@ -17,7 +17,7 @@ import numpy as np
 from tests.embeddings.formats.imperfect_files import BINARIES, GLOVES, MODELS, TEXTS, File
 from tests.tiny_models import translator, translator_folder
 
-from rnnkit.alignment.pharaoh import read_links
+from rnnkit.alignment.alignment_links import read_links
 from rnnkit.alignment.shortlist import Shortlist, write_shortlist
 from rnnkit.cli.config_file import read_table
 from rnnkit.data.aligned_data import AlignedData
@@ -36,9 +36,9 @@ from rnnkit.reports.artefact import describe
 from rnnkit.stages.inference import decode_options
 from rnnkit.text import special_tokens
 from rnnkit.text.lines import read_lines
-from rnnkit.text.normalizer import Normalizer
 from rnnkit.text.phrase_detection import PhraseList
-from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer
+from rnnkit.text.subword_tokenizer import SubwordTokenizer
+from rnnkit.text.unicode import Normalizer
 from rnnkit.text.vocabulary import Vocabulary
 from rnnkit.training import checkpoint, metrics
 

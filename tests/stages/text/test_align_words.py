@@ -11,7 +11,7 @@ import pytest
 from tests.raising import raises
 from tests.workspaces import make_workspace
 
-from rnnkit.alignment.pharaoh import check_links_match_data, read_links
+from rnnkit.alignment.alignment_links import check_links_match_data, read_links
 from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError

@@ -20,9 +20,8 @@ from rnnkit.options.declare import STDIN
 from rnnkit.stages.text import detokenize
 from rnnkit.stages.text.tokenize import is_filter, open_filter, run
 from rnnkit.stages.text.tokenize_options import TokenizeOptions, TokenizeResult
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers import load_tokenizer
-from rnnkit.text.tokenizers.store import read_tokenizer_identity
+from rnnkit.text.tokenizer_store import load_tokenizer, read_tokenizer_identity
+from rnnkit.text.unicode import Normalizer
 
 DE = ["Zwei Hunde spielen im Schnee.", "", "  Ein Mann  schläft\u00a0hier. ", "</s> ▁ ￭ <0x0A>", "Ja!"] * 8
 EN = ["Two dogs play in the snow.", "", "A man sleeps here.", "<unk>", "Yes!"] * 8

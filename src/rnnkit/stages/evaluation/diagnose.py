@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.nn import kinds
 from rnnkit.options.declare import argument, option
 from rnnkit.reports.figures import FlowResult, format_columns, plot_gradient_flow

@@ -21,7 +21,7 @@ from rnnkit.evaluation.segments import (
 )
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.options.declare import STDIN, argument, option
-from rnnkit.text.normalizer import FORMS, NFC, Normalizer
+from rnnkit.text.unicode import FORMS, NFC, Normalizer
 
 EXAMPLE = """\
 rnnkit decode < test.words | rnnkit error-rate test.phones

@@ -12,7 +12,7 @@ from rnnkit.errors import DataError
 from rnnkit.evaluation import lm_scorer
 from rnnkit.evaluation.lm_scorer import open_scorer
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.stages.evaluation.score_options import (
     CACHE_SIZE,
     DYNAMIC_DECAY,
@@ -27,7 +27,7 @@ from rnnkit.stages.evaluation.score_options import (
 from rnnkit.stages.evaluation.score_results import EOS_TEXT, LineScore, MixtureSummary, Summary, TokenScore
 from rnnkit.stages.inference.translation_outputs import LineTally
 from rnnkit.text.special_tokens import EOS, UNK
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
+from rnnkit.text.tokenizer import Tokenizer, read_raw_text
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,8 +12,8 @@ from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.atomic import is_stream
+from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import Repairs
-from rnnkit.io.workspace import Workspace
 from rnnkit.options.declare import STDIN, argument, option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
@@ -176,13 +176,13 @@ def _load(source: Path, repair: bool, listen: Listener) -> _LoadedNgrams:
 def _write_folder(loaded: _LoadedNgrams, source: Path, options: ConvertNgramsOptions) -> None:
     """Write a model directory like those of `train-lm`, by default with a tokenizer that splits at spaces and tabs."""
     from rnnkit.io.artifact_output import atomic_directory
-    from rnnkit.io.durable import copy_directory
+    from rnnkit.io.atomic import copy_directory
     from rnnkit.models import store
     from rnnkit.models.lm_store import VOCABULARY_FILE
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.text.normalizer import Normalizer
-    from rnnkit.text.tokenizers.simple_tokenizers import KenLMTokenizer
-    from rnnkit.text.tokenizers.store import save_tokenizer
+    from rnnkit.text.rule_based_tokenizers import KenLMTokenizer
+    from rnnkit.text.tokenizer_store import save_tokenizer
+    from rnnkit.text.unicode import Normalizer
     from rnnkit.text.vocabulary import Vocabulary
 
     model = loaded.model

@@ -15,13 +15,13 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Progress, null_listener
 from rnnkit.io import artifact_output, lock
 from rnnkit.io.artifact_output import atomic_directory
+from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import spool_pipes
-from rnnkit.io.workspace import Workspace
 from rnnkit.options.declare import option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_folder
 from rnnkit.system.workers import WorkerPool
-from rnnkit.text.shards import Shard, find_shards, parse_shard, read_shard_manifests, recorded_options
+from rnnkit.text.parallel_processing import Shard, find_shards, parse_shard, read_shard_manifests, recorded_options
 from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES, TEST, TRAIN, VALID, parse_name
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.artifact_output import write_file_manifest
+from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import spool_pipes
-from rnnkit.io.workspace import Workspace
 from rnnkit.options.declare import argument, option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
@@ -21,11 +21,9 @@ from rnnkit.stages.outputs import check_output_file, check_output_folder
 from rnnkit.text.token_files import TRAIN
 
 if TYPE_CHECKING:
-    from rnnkit.alignment.alignment_error_rate import AlignmentScores
-    from rnnkit.alignment.bitext import Bitext
-    from rnnkit.alignment.em_training import AlignmentModel
-    from rnnkit.alignment.parallel_corpus import ParallelCorpus
-    from rnnkit.alignment.pharaoh import WordAlignments
+    from rnnkit.alignment.alignment_links import AlignmentScores, WordAlignments
+    from rnnkit.alignment.alignment_models import AlignmentModel
+    from rnnkit.alignment.bitext import Bitext, ParallelCorpus
 
 EXAMPLE = """\
 rnnkit align-words
@@ -167,9 +165,8 @@ def run(options: AlignWordsOptions, listen: Listener = null_listener) -> AlignWo
 
 def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener) -> AlignWordsResult:
     """Do the work of `run` on files that can be read repeatedly; manifests record the options `given`."""
-    from rnnkit.alignment.bitext import make_bitext
-    from rnnkit.alignment.parallel_corpus import open_aligned_data, open_token_file_pair
-    from rnnkit.alignment.pharaoh import write_links
+    from rnnkit.alignment.alignment_links import write_links
+    from rnnkit.alignment.bitext import make_bitext, open_aligned_data, open_token_file_pair
     from rnnkit.system.machine import available_cores
 
     _check_options(options)
@@ -219,9 +216,9 @@ def _check_options(options: AlignWordsOptions) -> None:
 
 def _check_outputs(options: AlignWordsOptions, output: Path) -> None:
     """Check the outputs before any work is done."""
-    from rnnkit.alignment import pharaoh, shortlist
+    from rnnkit.alignment import alignment_links, shortlist
 
-    check_output_file(options, output, pharaoh.KIND, beside=filter(None, [options.lexicon, options.shortlist]))
+    check_output_file(options, output, alignment_links.KIND, beside=filter(None, [options.lexicon, options.shortlist]))
     if options.lexicon is not None:
         check_output_file(options, options.lexicon, beside=[output])
     if options.shortlist is not None:
@@ -232,9 +229,9 @@ def _align(
     options: AlignWordsOptions, corpus: ParallelCorpus, bitext: Bitext, threads: int, listen: Listener
 ) -> tuple[WordAlignments, dict[str, AlignmentModel]]:
     """Train the models that the outputs need. Returns the links, and the models by direction."""
+    from rnnkit.alignment.alignment_links import GROW_DIAG_FINAL_AND, single_direction_links, symmetrize
+    from rnnkit.alignment.alignment_models import AlignmentOptions
     from rnnkit.alignment.em_training import predict_links, train_alignment_model
-    from rnnkit.alignment.options import AlignmentOptions
-    from rnnkit.alignment.symmetrization import GROW_DIAG_FINAL_AND, single_direction_links, symmetrize
 
     training = AlignmentOptions(options.model, options.iterations, options.null, options.alpha)
     source, target = corpus.names
@@ -256,7 +253,7 @@ def _align(
 
 def _read_gold(path: Path | None, corpus: ParallelCorpus) -> tuple[WordAlignments, WordAlignments] | None:
     """Read the reference alignment: the sure links, and the sure and possible links."""
-    from rnnkit.alignment.pharaoh import read_links
+    from rnnkit.alignment.alignment_links import read_links
 
     if path is None:
         return None
@@ -265,7 +262,7 @@ def _read_gold(path: Path | None, corpus: ParallelCorpus) -> tuple[WordAlignment
 
 
 def _compare(links: WordAlignments, sure: WordAlignments, possible: WordAlignments) -> AlignmentScores:
-    from rnnkit.alignment.alignment_error_rate import score_links
+    from rnnkit.alignment.alignment_links import score_links
 
     return score_links(links, sure, possible)
 
@@ -274,7 +271,7 @@ def _seal(
     output: Path, options: AlignWordsOptions, corpus: ParallelCorpus, bitext: Bitext, links: WordAlignments
 ) -> None:
     """Write the manifest of the file of links."""
-    from rnnkit.alignment.pharaoh import KIND, VERSION
+    from rnnkit.alignment.alignment_links import KIND, VERSION
 
     facts = {"sides": list(corpus.names), "pairs": len(bitext), "links": len(links.source_L)}
     write_file_manifest(output, KIND, VERSION, options=_recorded_options(options), inputs=corpus.digests, facts=facts)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, null_listener
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.options.declare import STDIN, argument, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.text.token_files import read_token_lines
-from rnnkit.text.tokenizers.store import load_tokenizer
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, warn_replaced_line_ends
+from rnnkit.text.tokenizer import Tokenizer, warn_replaced_line_ends
+from rnnkit.text.tokenizer_store import load_tokenizer
 
 EXAMPLE = """\
 rnnkit detokenize work/tokens/test.de.tok > test.de

@@ -10,7 +10,7 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import artifact_file, write_file_manifest
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.options.declare import option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared

@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
-from rnnkit.text.normalizer import FORMS, NFC
-from rnnkit.text.shards import Shard
-from rnnkit.text.tokenizers.store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
-from rnnkit.text.tokenizers.subword_tokenizer import UNIGRAM
-from rnnkit.text.tokenizers.subword_training import DEFAULT_SIZE
+from rnnkit.text.parallel_processing import Shard
+from rnnkit.text.subword_tokenizer import UNIGRAM
+from rnnkit.text.subword_training import DEFAULT_SIZE
+from rnnkit.text.tokenizer_store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
+from rnnkit.text.unicode import FORMS, NFC
 
 DEFAULT_TYPE = UNIGRAM
 

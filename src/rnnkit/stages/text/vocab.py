@@ -11,16 +11,23 @@ from typing import Any
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Progress, WarningEvent, null_listener
-from rnnkit.io.manifest import Manifest
+from rnnkit.io.manifest import Manifest, Workspace
 from rnnkit.io.safe_reading import spool_pipes
-from rnnkit.io.workspace import Workspace
 from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file
 from rnnkit.system.workers import WorkerPool
 from rnnkit.text import special_tokens
 from rnnkit.text.blocks import count_lines, read_line_blocks
-from rnnkit.text.shards import Shard, find_shards, parse_shard, read_shard_manifests, recorded_options
+from rnnkit.text.parallel_processing import (
+    Shard,
+    TokenCounter,
+    find_shards,
+    parse_shard,
+    read_shard_manifests,
+    recorded_options,
+)
+from rnnkit.text.special_tokens import BYTE_TOKENS
 from rnnkit.text.token_files import (
     MAX_TOKEN_LINE_BYTES,
     TRAIN,
@@ -30,9 +37,7 @@ from rnnkit.text.token_files import (
     find_token_files,
     open_token_file,
 )
-from rnnkit.text.token_workers import TokenCounter
-from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS
-from rnnkit.text.tokenizers.store import load_tokenizer, read_tokenizer_identity
+from rnnkit.text.tokenizer_store import load_tokenizer, read_tokenizer_identity
 from rnnkit.text.vocabulary import KIND, VERSION, Vocabulary, read_vocabulary_manifest
 
 EXAMPLE = """\

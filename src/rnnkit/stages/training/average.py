@@ -11,8 +11,8 @@ from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import lock, manifest
 from rnnkit.io.artifact_output import atomic_directory
-from rnnkit.io.durable import copy_directory
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.atomic import copy_directory
+from rnnkit.io.manifest import Workspace
 from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_folder

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, TypeVar
 
 from rnnkit.events import Listener, null_listener
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.stages.training import initial_weights, training_inputs, training_run
 from rnnkit.stages.training.initial_weights import PretrainedEmbeddings, load_initial_weights
 from rnnkit.stages.training.run_folder import TrainedModel, TrainingResult

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.text.shards import Shard, find_shards, parse_shard
+from rnnkit.text.parallel_processing import Shard, find_shards, parse_shard
 
 
 @given(st.integers(0, 50), st.integers(1, 9))

@@ -1,15 +1,25 @@
-"""Word boundaries between characters, for the search for phrases in a text.
+"""Unicode: normalization of lines, and word boundaries.
 
-There is no boundary between two letters or digits of scripts that put spaces between words, and none before a
-combining mark. All other positions are boundaries: at spaces and punctuation, and next to a character of a script
-written without spaces (Unicode line-break classes ID and SA, with kana and bopomofo).
+A line is normalized before tokenization: Unicode form, case, white space. `detokenize` returns the normalized line: how
+characters were composed and how wide a gap was is lost. The exact form keeps both.
+
+Word boundaries serve the search for phrases in a text. There is no boundary between two letters or digits of scripts
+that put spaces between words, and none before a combining mark. All other positions are boundaries: at spaces and
+punctuation, and next to a character of a script written without spaces (Unicode line-break classes ID and SA, with kana
+and bopomofo).
 """
 
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, cast
+
+NFC: Final = "nfc"
+NFKC: Final = "nfkc"
+NONE: Final = "none"
+FORMS: Final = (NFC, NFKC, NONE)
 
 BoundaryClass = Literal[0, 1, 2]
 
@@ -46,6 +56,42 @@ _JOINERS: Final = "\u200c\u200d"
 _SKIN_TONES: Final = (0x1F3FB, 0x1F3FF)
 _VARIANTS: Final = (0xFE00, 0xFE0F)
 _CLOSING: Final = frozenset(".,;:!?%…‥。、，．：；！？؟،؛।॥៕។၊။")
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """Unicode normalization, lowercasing and white-space normalization.
+
+    Attributes:
+        form: `nfc` composes characters; `nfkc` also folds widths, ligatures and the like, irreversibly; `none` leaves
+            code points as they are.
+        lowercase: Convert to lower case.
+        exact: With the form `none`, keep white space: runs, ends, tabs, no-break spaces. Otherwise, as in tokenizers of
+            older versions, each run becomes one space.
+    """
+
+    form: str = NFC
+    lowercase: bool = False
+    exact: bool = False
+
+    def __call__(self, text: str) -> str:
+        """Return the normalized line. Unless exact, it is stripped and has one space for each run of white space."""
+        if self.exact:
+            return text.lower() if self.lowercase else text
+        return " ".join(self.chunks(text))
+
+    def chunks(self, text: str) -> list[str]:
+        """Return the normalized line, split at its spaces."""
+        if not text.isascii():
+            text = self._compose(text)
+        if self.lowercase:
+            text = self._compose(text.lower())  # lowercasing can decompose: U+0130 becomes i and a combining dot
+        return text.split()
+
+    def _compose(self, text: str) -> str:
+        if self.form == NONE:
+            return text
+        return unicodedata.normalize(cast(Literal["NFC", "NFKC"], self.form.upper()), text)
 
 
 @lru_cache(maxsize=1 << 16)

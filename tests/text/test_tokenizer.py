@@ -10,14 +10,24 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.raising import raises
 
 from rnnkit.errors import DataError
-from rnnkit.text.normalizer import Normalizer
+from rnnkit.text.subword_training import train_from_files, train_subwords
 from rnnkit.text.token_files import read_token_lines
-from rnnkit.text.tokenizers.features import FEATURE_MARK, FeaturedTokenizer
-from rnnkit.text.tokenizers.store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
-from rnnkit.text.tokenizers.subword_training import train_from_files, train_subwords
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
+from rnnkit.text.tokenizer import (
+    FEATURE_MARK,
+    FeaturedTokenizer,
+    Tokenizer,
+    escape_marks,
+    feature_tokens,
+    is_feature,
+    read_raw_text,
+    remove_features,
+    split_features,
+)
+from rnnkit.text.tokenizer_store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
+from rnnkit.text.unicode import Normalizer
 from rnnkit.text.vocabulary import Vocabulary
 
 from .texts import TEXTS
@@ -132,3 +142,52 @@ def test_files_are_read_for_a_tokenizer(tmp_path: Path) -> None:
     assert [next(reading), next(reading)] == lines[:2]
     with pytest.raises(DataError, match=r"a:3: the line has 2 TABs"):
         next(reading)
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "tokens"),
+    [
+        ("aufgehen\tV;PST;2;SG", "aufgehen", "␉V ␉PST ␉2 ␉SG"),
+        ("auf gehen\tV PST", "auf gehen", "␉V ␉PST"),
+        ("a\t ; V;;PST\u00a0x; ", "a", "␉V ␉PST ␉x"),
+        ("Abu\tN;ABL(PL;PSS(2,PL))", "Abu", "␉N ␉ABL(PL ␉PSS(2,PL))"),
+        ("a\tU\u0308\u037eß", "a", "␉Ü ␉ß"),
+        ("a;b c", "a;b c", ""),
+        ("a\t", "a", ""),
+        ("\tV", "", "␉V"),
+        ("", "", ""),
+    ],
+)
+def test_columns(line: str, text: str, tokens: str) -> None:
+    found, column = split_features(line)
+    assert found == text
+    assert feature_tokens(column, "nfc") == tokens.split()
+
+
+def test_other_forms() -> None:
+    assert feature_tokens("ﬁ;U\u0308", "nfkc") == ["␉fi", "␉Ü"]
+    assert feature_tokens("ﬁ;U\u0308", "none") == ["␉ﬁ", "␉U\u0308"]
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [("a\tb\tc", "2 TABs"), ("\t\t\t", "3 TABs"), ("a\tV;x␉y", "'x␉y'"), ("a\t␉V", "'␉V'")],
+)
+def test_lines_that_cannot_be_read_are_named(line: str, value: str) -> None:
+    with raises(DataError, "train.de:7: ", value, path="train.de", line=7):
+        split_features(line, "train.de:7")
+    with raises(DataError, value) as caught:
+        split_features(line)
+    assert (caught.value.path, caught.value.line) == (None, None)
+
+
+TOKENS = st.lists(st.text([FEATURE_MARK, "V", "▁"], min_size=1, max_size=4), max_size=6)
+
+
+@given(found=TOKENS, text=TOKENS)
+def test_features_and_text_are_distinct(found: list[str], text: list[str]) -> None:
+    features = [FEATURE_MARK + token.replace(FEATURE_MARK, "x") for token in found]
+    assert all(map(is_feature, features))
+    assert not any(map(is_feature, escape_marks(text)))
+    assert remove_features(features + escape_marks(text)) == text
+    assert remove_features(escape_marks(text) + features) == text

@@ -1,6 +1,18 @@
-"""Word alignment links in Pharaoh format: one line per sentence pair, `0-0 1-2`, source and target positions from 0.
+"""Word alignments: links in Pharaoh format, their symmetrization, and their alignment error rate.
 
-Manually aligned files may distinguish sure links, `0-0`, from possible links, `0?0`.
+Pharaoh format has one line per sentence pair, `0-0 1-2`, source and target positions from 0. Manually aligned files may
+distinguish sure links, `0-0`, from possible links, `0?0`.
+
+Symmetrization combines the links of two directions (Och and Ney 2003; grow-diag and final-and as in Koehn, Och and
+Marcu 2003):
+
+- `intersection`: the links that both directions have; `union`: the links that either has.
+- `grow-diag`: starts from the intersection and adds neighbors of links, diagonal ones included, that are in the union
+  and link a word that has no link yet, until there are none.
+- `grow-diag-final-and`: then adds links of the forward direction, and after them of the backward direction, whose words
+  both have no link yet.
+
+Links are visited by target position, then by source position, newly added ones included.
 """
 
 from __future__ import annotations
@@ -10,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +32,17 @@ from rnnkit.io import manifest
 from rnnkit.io.artifact_output import artifact_file
 from rnnkit.text.lines import read_lines
 
+if TYPE_CHECKING:
+    from rnnkit.alignment.bitext import Bitext
+
 KIND: Final = "links"
 VERSION: Final = 1
+
+INTERSECTION: Final = "intersection"
+UNION: Final = "union"
+GROW_DIAG: Final = "grow-diag"
+GROW_DIAG_FINAL_AND: Final = "grow-diag-final-and"
+METHODS: Final = (GROW_DIAG_FINAL_AND, GROW_DIAG, INTERSECTION, UNION)
 
 _LINES_PER_BLOCK = 4096
 _LINK = re.compile(r"([0-9]{1,9})([-?])([0-9]{1,9})")
@@ -177,3 +198,75 @@ def check_links_match_data(path: Path, data: Path) -> None:
             hint="run `rnnkit align-words` on this data",
             path=path,
         )
+
+
+def symmetrize(
+    bitext: Bitext, forward_T: NDArray[np.int32], backward_S: NDArray[np.int32], method: str
+) -> WordAlignments:
+    """Combine the links of two directions.
+
+    Args:
+        bitext: The sentence pairs, in the forward direction.
+        forward_T: For each target word its source position, or NULL_LINK.
+        backward_S: For each source word its target position, or NULL_LINK.
+        method: One of METHODS.
+    """
+    from rnnkit.kernels.word_alignment import symmetrize_sentences
+
+    lengths = bitext.source.length_N, bitext.target.length_N
+    source_begin_N1, target_begin_N1 = (np.concatenate(([0], np.cumsum(length_N))) for length_N in lengths)
+    max_links = int((forward_T >= 0).sum() + (backward_S >= 0).sum())
+    offset_N1 = np.zeros(len(bitext) + 1, dtype=np.int64)
+    source_L, target_L = np.empty(max_links, dtype=np.int32), np.empty(max_links, dtype=np.int32)
+    symmetrize_sentences(
+        source_begin_N1, target_begin_N1, forward_T, backward_S, METHODS.index(method), offset_N1, source_L, target_L
+    )
+    return WordAlignments(offset_N1, source_L[: offset_N1[-1]].copy(), target_L[: offset_N1[-1]].copy())
+
+
+def single_direction_links(bitext: Bitext, link_T: NDArray[np.int32], backward: bool = False) -> WordAlignments:
+    """Return the links of one direction.
+
+    Args:
+        bitext: The sentence pairs, in the forward direction.
+        link_T: For each word of the generated side the position of its word on the other side, or NULL_LINK.
+        backward: Whether the source side is the generated one.
+    """
+    none = np.full(int((bitext.target if backward else bitext.source).length_N.sum()), -1, dtype=np.int32)
+    return symmetrize(bitext, none, link_T, UNION) if backward else symmetrize(bitext, link_T, none, UNION)
+
+
+@dataclass(frozen=True)
+class AlignmentScores:
+    """Scores of links A against sure links S and possible links P, of which S is a subset.
+
+    Attributes:
+        precision: |A ∩ P| / |A|.
+        recall: |A ∩ S| / |S|.
+        f1: Harmonic mean of precision and recall.
+        error_rate: AER, 1 - (|A ∩ S| + |A ∩ P|) / (|A| + |S|); equal to 1 - F1 if P = S.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    error_rate: float
+
+
+def score_links(links: WordAlignments, sure: WordAlignments, possible: WordAlignments | None = None) -> AlignmentScores:
+    """Score links against a gold standard. Precision without links and recall without sure links are 1.
+
+    Args:
+        links: The links to score.
+        sure: Sure links of the gold standard.
+        possible: Possible links of the gold standard, with or without the sure ones; None if there are no others.
+    """
+    found, expected = np.unique(links.keys()), np.unique(sure.keys())
+    allowed = expected if possible is None else np.union1d(expected, possible.keys())
+    num_sure = len(np.intersect1d(found, expected, assume_unique=True))
+    num_allowed = len(np.intersect1d(found, allowed, assume_unique=True))
+    precision = num_allowed / len(found) if len(found) else 1.0
+    recall = num_sure / len(expected) if len(expected) else 1.0
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    total = len(found) + len(expected)
+    return AlignmentScores(precision, recall, f1, 1 - (num_sure + num_allowed) / total if total else 0.0)

@@ -13,17 +13,16 @@ from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import atomic_directory
 from rnnkit.io.safe_reading import read_regular
-from rnnkit.text.normalizer import FORMS, NONE, Normalizer
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
-from rnnkit.text.tokenizers.simple_tokenizers import (
+from rnnkit.text.rule_based_tokenizers import (
     ByteTokenizer,
     CharacterTokenizer,
     KenLMTokenizer,
     WhitespaceTokenizer,
+    WordTokenizer,
 )
-from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
+from rnnkit.text.subword_tokenizer import SubwordTokenizer
+from rnnkit.text.tokenizer import FeaturedTokenizer, Tokenizer
+from rnnkit.text.unicode import FORMS, NONE, Normalizer
 
 KIND: Final = "tokenizer"
 VERSION: Final = 1

@@ -14,15 +14,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rnnkit.errors import FormatError
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers.byte_tokens import (
-    BYTE_TOKENS,
-    METASPACE,
-    OTHER_WHITE_SPACE,
-    RESERVED_CHARACTER,
-    tokens_to_text,
-)
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
+from rnnkit.text.special_tokens import BYTE_TOKENS, METASPACE, OTHER_WHITE_SPACE, RESERVED_CHARACTER, tokens_to_text
+from rnnkit.text.tokenizer import Tokenizer
+from rnnkit.text.unicode import Normalizer
 
 UNIGRAM: Final = "unigram"
 BPE: Final = "bpe"

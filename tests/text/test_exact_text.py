@@ -11,18 +11,17 @@ from hypothesis import strategies as st
 from tests.raising import raises
 
 from rnnkit.errors import FormatError
-from rnnkit.text.normalizer import NONE, Normalizer
-from rnnkit.text.tokenizers.byte_tokens import OTHER_WHITE_SPACE
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
-from rnnkit.text.tokenizers.store import (
+from rnnkit.text.special_tokens import OTHER_WHITE_SPACE
+from rnnkit.text.subword_training import train_subwords
+from rnnkit.text.tokenizer import FeaturedTokenizer, Tokenizer
+from rnnkit.text.tokenizer_store import (
     RULE_BASED_TOKENIZERS,
     SUBWORD_KINDS,
     load_tokenizer,
     read_tokenizer_identity,
     save_tokenizer,
 )
-from rnnkit.text.tokenizers.subword_training import train_subwords
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
+from rnnkit.text.unicode import NONE, Normalizer
 
 from .texts import TEXTS
 

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS, to_byte_tokens, tokens_to_text
-from rnnkit.text.tokenizers.simple_tokenizers import ByteTokenizer, CharacterTokenizer, WhitespaceTokenizer
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
+from rnnkit.text.rule_based_tokenizers import ByteTokenizer, CharacterTokenizer, WhitespaceTokenizer, WordTokenizer
+from rnnkit.text.special_tokens import BYTE_TOKENS, to_byte_tokens, tokens_to_text
+from rnnkit.text.tokenizer import Tokenizer
+from rnnkit.text.unicode import Normalizer
 
 from .texts import TEXTS
 

@@ -12,9 +12,9 @@ from tests.raising import raises
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Event, Note
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers.subword_tokenizer import BPE, UNIGRAM, SubwordTokenizer, escape
-from rnnkit.text.tokenizers.subword_training import DEFAULT_SIZE, train_from_files, train_subwords
+from rnnkit.text.subword_tokenizer import BPE, UNIGRAM, SubwordTokenizer, escape
+from rnnkit.text.subword_training import DEFAULT_SIZE, train_from_files, train_subwords
+from rnnkit.text.unicode import Normalizer
 
 from .texts import TEXTS
 

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.text.tokenizers.subword_training import sample_lines
+from rnnkit.text.subword_training import sample_lines
 
 
 @given(st.lists(st.text(max_size=9)), st.integers(0, 60), st.integers(0, 3))

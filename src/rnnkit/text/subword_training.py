@@ -15,9 +15,9 @@ from typing import Any, Final
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, Progress, null_listener
 from rnnkit.text.lines import MAX_LINE_BYTES, read_lines
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers.features import split_features
-from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer, escape
+from rnnkit.text.subword_tokenizer import SubwordTokenizer, escape
+from rnnkit.text.tokenizer import split_features
+from rnnkit.text.unicode import Normalizer
 
 DEFAULT_SIZE: Final = 8000
 _PROGRESS_LINES: Final = 1 << 16

@@ -12,13 +12,16 @@ import pytest
 from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers import Tokenizer, load_tokenizer, save_tokenizer
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
-from rnnkit.text.tokenizers.simple_tokenizers import CharacterTokenizer
-from rnnkit.text.tokenizers.store import load_compatible_tokenizer, read_tokenizer_identity
-from rnnkit.text.tokenizers.subword_training import train_subwords
-from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
+from rnnkit.text.rule_based_tokenizers import CharacterTokenizer, WordTokenizer
+from rnnkit.text.subword_training import train_subwords
+from rnnkit.text.tokenizer import FeaturedTokenizer, Tokenizer
+from rnnkit.text.tokenizer_store import (
+    load_compatible_tokenizer,
+    load_tokenizer,
+    read_tokenizer_identity,
+    save_tokenizer,
+)
+from rnnkit.text.unicode import Normalizer
 
 LINE = "Ein Mann, ein Wort ﬁ"
 
@@ -142,7 +145,7 @@ def test_damaged_foreign_and_newer_directories(tmp_path: Path) -> None:
 def test_sentencepiece_is_imported_only_where_it_is_needed(tmp_path: Path) -> None:
     save_tokenizer(WordTokenizer(Normalizer()), tmp_path / "tokenizer")
     program = (
-        "import sys; from pathlib import Path; from rnnkit.text.tokenizers import load_tokenizer; "
+        "import sys; from pathlib import Path; from rnnkit.text.tokenizer_store import load_tokenizer; "
         f"load_tokenizer(Path({str(tmp_path / 'tokenizer')!r})); print({{'sentencepiece', 'numpy'}} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
