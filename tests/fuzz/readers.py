@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import dataclasses
 import gzip
 import json
 import lzma
@@ -32,6 +31,7 @@ from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.ngram_model import BackoffModel
+from rnnkit.options.declare import parameters_of
 from rnnkit.reports.artefact import describe
 from rnnkit.stages.inference import decode_options
 from rnnkit.text import special_tokens
@@ -216,9 +216,7 @@ def _read_pieces(path: Path) -> object:
 
 
 def _read_configuration(path: Path) -> object:
-    return read_table(
-        path, "decode", [field.name for field in dataclasses.fields(decode_options.DecodeOptions)], ["decode"]
-    )
+    return read_table(path, "decode", parameters_of(decode_options.DecodeOptions), ["decode"])
 
 
 _ARPA = (

@@ -1,4 +1,4 @@
-"""`--normalise none`: white space is kept exactly."""
+"""`--normalize none`: white space is kept exactly."""
 
 from __future__ import annotations
 

@@ -46,6 +46,9 @@ IMPORTED_TOKENIZERS: Final[Mapping[str, type[KenLMTokenizer]]] = dict.fromkeys(K
 SUBWORD_KINDS: Final = SubwordTokenizer.kinds
 """Kinds that are trained on text."""
 
+FLAGS = {"normalise": "--normalize"}
+"""Settings that the file format spells otherwise than the option."""
+
 
 def save_tokenizer(
     tokenizer: Tokenizer,
@@ -161,13 +164,14 @@ def load_compatible_tokenizer(folder: Path, requested: Mapping[str, object]) -> 
         actual = tokenizer.options.get(name)
         if value is None or value == actual or (value is False and actual is None):
             continue
-        what = f"with --{name} {_shown(actual)}" if name in tokenizer.options else f"without --{name}"
+        flag = FLAGS.get(name, f"--{name}")
+        what = f"with {flag} {_shown(actual)}" if name in tokenizer.options else f"without {flag}"
         raise ArtefactError(
-            f"the tokenizer {folder} was made {what}, not with --{name} {_shown(value)}",
+            f"the tokenizer {folder} was made {what}, not with {flag} {_shown(value)}",
             f"it is {tokenizer}",
-            hint=f"omit --{name} to use it, --overwrite with train files to replace it, --work for another workspace",
+            hint=f"omit {flag} to use it, --overwrite with train files to replace it, --work for another workspace",
             path=folder,
-            option=f"--{name}",
+            option=flag,
         )
     return tokenizer
 

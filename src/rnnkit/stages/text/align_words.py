@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +14,7 @@ from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.artifact_output import write_file_manifest
 from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import spool_pipes
-from rnnkit.options.declare import argument, option
+from rnnkit.options.declare import argument, changed, option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file, check_output_folder
@@ -35,7 +35,7 @@ BACKWARD: Final = "backward"
 
 
 @dataclass(frozen=True)
-class AlignWordsOptions:
+class AlignWordsOptions(shared.WorkspaceOptions, shared.ThreadOptions, shared.OverwriteOptions):
     """Align the words of a parallel corpus, and write the alignment links of each sentence pair.
 
     A link is SOURCE-TARGET, two word positions counted from 0; a line holds the links of a sentence pair (Pharaoh
@@ -53,9 +53,8 @@ class AlignWordsOptions:
         None, help="Reference alignment to evaluate against, with sure links 0-0 and possible links 0?0.",
         shown_default="none",
     )  # fmt: skip
-    work: Path = shared.work()
     model: str = option("hmm", help="HMM alignment, or IBM Model 2 with a diagonal prior (fast_align).", panel="Model",
-                        choices=("hmm", "diagonal"))  # fmt: skip
+                        choices=("hmm", "diagonal"), variable="ALIGN_WORDS_MODEL")  # fmt: skip
     iterations: int = option(5, help="EM iterations; hmm runs as many of the diagonal model first.", panel="Model",
                              minimum=1)  # fmt: skip
     null: float = option(
@@ -63,21 +62,24 @@ class AlignWordsOptions:
     )
     alpha: float = option(
         0.01, help="Dirichlet prior of translation probabilities (variational Bayes); 0 is maximum likelihood.",
-        panel="Model", minimum=0,
+        panel="Model", minimum=0, variable="ALIGN_WORDS_ALPHA",
     )  # fmt: skip
     max_length: int = option(
-        256, help="Skip sentence pairs with a longer side.", unit="tokens", panel="Model", minimum=1, maximum=4096
-    )
-    threads: int = shared.threads(
-        help="CPU threads; 0 uses all cores. The output does not depend on it.", panel="Model"
+        256,
+        help="Skip sentence pairs with a longer side.",
+        unit="tokens",
+        panel="Model",
+        minimum=1,
+        maximum=4096,
+        variable="ALIGN_WORDS_MAX_LENGTH",
     )
     direction: str | None = option(
         None, help="Write the alignment of one direction; forward aligns each target word to a source word.",
         choices=(FORWARD, BACKWARD), shown_default="both", panel="Output",
     )  # fmt: skip
-    symmetrise: str | None = option(
+    symmetrize: str | None = option(
         None, help="Symmetrization of the two directions.", shown_default="grow-diag-final-and",
-        choices=("grow-diag-final-and", "grow-diag", "intersection", "union"), panel="Output",
+        choices=("grow-diag-final-and", "grow-diag", "intersection", "union"), panel="Output", formerly="symmetrise",
     )  # fmt: skip
     output: Path | None = option(None, help="File of alignment links.", shown_default="WORK/links", panel="Output")
     lexicon: Path | None = option(
@@ -88,7 +90,13 @@ class AlignWordsOptions:
     )
     best: int = option(100, help="Translations per source word in the shortlist.", panel="Output", minimum=1)
     frequent: int = option(1500, help="Most frequent target words, part of every shortlist.", panel="Output", minimum=0)
-    overwrite: bool = option(False, help="Replace existing outputs.", panel="Output")
+    _: KW_ONLY
+    threads: int = changed(
+        shared.ThreadOptions,
+        "threads",
+        help="CPU threads; 0 uses all cores. The output does not depend on it.",
+        panel="Model",
+    )
 
 
 @dataclass(frozen=True)
@@ -197,11 +205,11 @@ def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener)
 
 def _check_options(options: AlignWordsOptions) -> None:
     """Check for options that exclude each other."""
-    if options.direction and options.symmetrise:
+    if options.direction and options.symmetrize:
         raise UsageError(
-            f"--direction {options.direction} and --symmetrise exclude each other",
+            f"--direction {options.direction} and --symmetrize exclude each other",
             "symmetrization combines both directions",
-            option="--symmetrise",
+            option="--symmetrize",
         )
     if options.files and options.shortlist:
         raise UsageError(
@@ -248,7 +256,7 @@ def _align(
     found = [predict_links(bitexts[name][0], models[name], threads) for name in linked]
     if options.direction:
         return single_direction_links(bitext, found[0], backward=options.direction == BACKWARD), models
-    return symmetrize(bitext, found[0], found[1], options.symmetrise or GROW_DIAG_FINAL_AND), models
+    return symmetrize(bitext, found[0], found[1], options.symmetrize or GROW_DIAG_FINAL_AND), models
 
 
 def _read_gold(path: Path | None, corpus: ParallelCorpus) -> tuple[WordAlignments, WordAlignments] | None:

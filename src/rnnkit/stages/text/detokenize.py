@@ -23,10 +23,10 @@ rnnkit tokenize < test.de | rnnkit detokenize"""
 
 
 @dataclass(frozen=True)
-class DetokenizeOptions:
+class DetokenizeOptions(shared.WorkspaceOptions):
     """Convert tokens back to text on standard output, one output line per input line.
 
-    The text is in NFC with white space collapsed, or exact if the tokenizer was made with --normalise none; what
+    The text is in NFC with white space collapsed, or exact if the tokenizer was made with --normalize none; what
     --lowercase or nfkc folded is not restored. Tokens that spell a line end are printed as ␊ or ␍.
     """
 
@@ -34,9 +34,11 @@ class DetokenizeOptions:
         (), help="Token files, in this order; none, or -, is standard input.", metavar="FILE…", shown_default="stdin"
     )
     model: Path | None = option(
-        None, help="Directory of the tokenizer that made the tokens.", shown_default="WORK/tokenizer"
+        None,
+        help="Directory of the tokenizer that made the tokens.",
+        shown_default="WORK/tokenizer",
+        variable="TOKENIZER",
     )
-    work: Path = shared.work()
 
 
 def open_filter(options: DetokenizeOptions, listen: Listener = null_listener) -> Iterator[str]:

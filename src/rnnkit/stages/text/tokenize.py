@@ -338,7 +338,8 @@ def _warn_of_stale_files(folder: Path, options: TokenizeOptions, listen: Listene
 
 def _requested_settings(options: TokenizeOptions) -> dict[str, Any]:
     """Return the tokenizer settings in the options; None where an option is not given."""
-    return {name: getattr(options, name) for name in ("type", "normalise", "lowercase", "size", "features")}
+    settings = {name: getattr(options, name) for name in ("type", "lowercase", "size", "features")}
+    return {**settings, "normalise": options.normalize}
 
 
 def _with_features(tokenizer: Tokenizer, options: TokenizeOptions) -> Tokenizer:
@@ -347,5 +348,5 @@ def _with_features(tokenizer: Tokenizer, options: TokenizeOptions) -> Tokenizer:
 
 def _normalization(options: TokenizeOptions) -> Normalizer:
     """Return the normalization of each line. `spaces` has no token for white space, so it can never be exact."""
-    exact = options.normalise == NONE and (options.type or DEFAULT_TYPE) != WhitespaceTokenizer.kinds[0]
-    return Normalizer(options.normalise or NFC, bool(options.lowercase), exact)
+    exact = options.normalize == NONE and (options.type or DEFAULT_TYPE) != WhitespaceTokenizer.kinds[0]
+    return Normalizer(options.normalize or NFC, bool(options.lowercase), exact)

@@ -95,7 +95,7 @@ def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInput
     text = inputs.data.side("train", language)
     optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group)
     objective = _objective(options, inputs, optimizer.device)
-    streams = (options.columns or 1) * run.shard.batches_per_step
+    streams = (options.batch_size or 1) * run.shard.batches_per_step
     layout = BpttLayout(streams, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
     batches = (
         LineBatchSampler(text, options.batch_tokens, options.seed)
