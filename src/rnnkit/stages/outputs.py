@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from rnnkit.errors import ArtefactError
 from rnnkit.io import artifact_output, atomic, manifest
-from rnnkit.options.declare import STDIN, declaration_of, option_name
+from rnnkit.options.declare import STDIN, Field, declaration_of, option_name
 
 PANEL = "Output"
 """Panel of the options that name outputs. Paths in other panels are inputs, except for `OUTPUTS`."""
@@ -26,7 +26,7 @@ _NEITHER = ("work", "config")
 class Options(Protocol):
     """Options of a command: a dataclass whose fields `rnnkit.options.declare.option` declares."""
 
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+    __dataclass_fields__: ClassVar[dict[str, Field]]
 
 
 class OutputOptions(Options, Protocol):
@@ -117,7 +117,7 @@ def output_paths(options: Options) -> Iterator[Path]:
             yield from _paths(getattr(options, field.name))
 
 
-def _is_output(field: dataclasses.Field[Any]) -> bool:
+def _is_output(field: Field) -> bool:
     return declaration_of(field).panel == PANEL or field.name in OUTPUTS
 
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from rnnkit.errors import DataError
 from rnnkit.evaluation import lm_scorer, mixture
 from rnnkit.evaluation.lm_scorer import open_scorer
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io.workspace import Workspace
+from rnnkit.nn import kinds
 from rnnkit.stages.evaluation.score_options import (
     CACHE_SIZE,
     DYNAMIC_DECAY,
@@ -97,7 +98,7 @@ def _run(options: ScoreOptions, weights: MixtureWeights, listen: Listener) -> It
 def _dynamic_settings(options: ScoreOptions) -> DynamicSettings:
     from rnnkit.evaluation.dynamic_evaluation import DynamicSettings
 
-    method: Any = options.dynamic_method or "rms"  # `config.resolve` checks the choices
+    method = cast(kinds.DynamicMethod, options.dynamic_method or "rms")  # `config.resolve` checks the choices
     rate, decay = options.dynamic_rate, options.dynamic_decay
     return DynamicSettings(
         method=method,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rnnkit.json_types import JsonObject
 
 if TYPE_CHECKING:
     from rnnkit.evaluation.lm_metrics import LMScore
@@ -33,7 +35,7 @@ class TokenScore:
         """Printed form: log10 p, ln p, the token, and `<unk>` after a token that is not in the vocabulary."""
         return "\t".join([*logarithms(self.log_p), self.text, *([] if self.known else ["<unk>"])])
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         from rnnkit.evaluation.lm_metrics import finite
 
@@ -65,7 +67,7 @@ class LineScore:
         line = "\t".join([*logarithms(self.score.log_p), str(self.score.tokens), str(self.score.unknown)])
         return (line,) if self.tokens is None else (*(token.line for token in self.tokens), line, "")
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         shown = ("tokens", "unknown", "log10", "ln", "perplexity")
         figures = self.score.as_dict()
@@ -151,7 +153,7 @@ class Summary:
             found.append(f"the cache holds {self.cache[0]:,} tokens, flatness {self.cache[1]:g}")
         return found
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         from rnnkit.evaluation.lm_metrics import finite
 

@@ -14,14 +14,18 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io import manifest, resumable_output
+from rnnkit.json_types import JsonMapping, JsonObject
 from rnnkit.options.declare import STDIN
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.inference.decode_options import FUSION_WEIGHT, DecodeOptions
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 KIND = "decoded"
 VERSION = 1
@@ -60,7 +64,7 @@ class Fingerprint:
         paths: Path of each input, for messages.
     """
 
-    options: Mapping[str, Any]
+    options: JsonMapping
     inputs: Mapping[str, str]
     texts: Mapping[str, int]
     paths: Mapping[str, str]
@@ -192,7 +196,7 @@ def _digest(value: str | None) -> str:
     return "a stream" if value == STREAM else f"sha256 {value[:12]}…"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return "not given" if value in (None, []) else " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -201,7 +205,7 @@ class HashedPrefix:
     """The beginning of a file that a record covers: its size in bytes, and their SHA-256."""
 
     size: int = 0
-    running: Any = field(default_factory=hashlib.sha256)
+    running: Hash = field(default_factory=hashlib.sha256)
 
     def plus(self, data: bytes) -> HashedPrefix:
         """Return the prefix extended by data."""
@@ -209,7 +213,7 @@ class HashedPrefix:
         running.update(data)
         return HashedPrefix(self.size + len(data), running)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form in the record."""
         return {"size": self.size, "sha256": self.running.hexdigest()}
 

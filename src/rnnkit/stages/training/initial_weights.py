@@ -6,15 +6,17 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from rnnkit.embeddings import loading
 from rnnkit.errors import ArtefactError, ConfigError, DataError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.io import manifest
+from rnnkit.json_types import JsonMapping
 
 if TYPE_CHECKING:
     import numpy as np
+    from _typeshed import DataclassInstance
     from numpy.typing import NDArray
     from torch import nn
 
@@ -202,7 +204,7 @@ def load_initial_weights(network: nn.Module, task: str, source: Path, vocabulari
                 path=source,
                 option="--init-from",
             )
-    config = cast(Any, network.config)
+    config = cast("DataclassInstance", network.config)
     # Keys that an older configuration lacks have the defaults that were the only behavior then.
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     _check_config(dataclasses.asdict(config), {**defaults, **document["network"]}, source)
@@ -213,7 +215,7 @@ def load_initial_weights(network: nn.Module, task: str, source: Path, vocabulari
     )
 
 
-def _check_config(own: Mapping[str, Any], other: Mapping[str, Any], source: Path) -> None:
+def _check_config(own: JsonMapping, other: JsonMapping, source: Path) -> None:
     """Allow only dropout rates and the guided attention head to differ: no weights depend on them."""
     differing = [
         f"{key}: {other.get(key)} there, {own[key]} here"

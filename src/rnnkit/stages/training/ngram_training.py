@@ -6,11 +6,12 @@ import dataclasses
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener
 from rnnkit.io import artifact_output
+from rnnkit.json_types import JsonObject
 from rnnkit.stages import outputs
 from rnnkit.stages.training import run_folder, training_inputs
 from rnnkit.stages.training.train_lm_options import TrainLMOptions
@@ -43,7 +44,7 @@ class NgramTrainingResult:
     perplexity: float
     seconds: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         return {**dataclasses.asdict(self), "model": str(self.model)}
 
@@ -69,7 +70,7 @@ class NgramTrainingCost:
     tokens: int
     memory_bytes: int
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         return dataclasses.asdict(self)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from rnnkit.data.step_iterator import ShardSpec
 from rnnkit.errors import UsageError
@@ -171,9 +171,8 @@ class TrainingRun(Generic[OptionsT]):
     def _make_trainer(self, components: TrainingComponents, plan: TrainingPlan) -> Trainer[Any]:
         from rnnkit.training.trainer import Trainer
 
-        schedule: Any = self.options.schedule  # `config.resolve` checks the choices
         rates = schedules.Schedule(
-            name=schedule,
+            name=cast(schedules.ScheduleName, self.options.schedule),  # `config.resolve` checks the choices
             peak=self.options.learning_rate or 0.0,
             warmup=min(self.options.warmup or 0, plan.steps // 2),
             total=plan.steps,
