@@ -226,6 +226,60 @@ class TrainingResult:
         return {**dataclasses.asdict(self), "model": str(self.model), "curve": str(self.curve)}
 
 
+@dataclass(frozen=True)
+class NgramTrainingResult:
+    """Result of estimating an n-gram model.
+
+    Attributes:
+        model: The model directory.
+        ngrams: Number of n-grams of each order.
+        loss: Mean negative log-likelihood per token of the validation split, in nats.
+        perplexity: exp(loss).
+        seconds: Time of counting and smoothing.
+    """
+
+    model: Path
+    ngrams: tuple[int, ...]
+    loss: float
+    perplexity: float
+    seconds: float
+
+    def as_dict(self) -> JsonObject:
+        """JSON form."""
+        return {**dataclasses.asdict(self), "model": str(self.model)}
+
+    @property
+    def lines(self) -> list[str]:
+        """Printed form."""
+        counts = ", ".join(f"{count:,}" for count in self.ngrams)
+        return [
+            f"{self.model}: {counts} n-grams of orders 1 to {len(self.ngrams)} in {self.seconds:.1f} s",
+            f"validation perplexity {self.perplexity:.2f}",
+        ]
+
+
+@dataclass(frozen=True)
+class NgramTrainingCost:
+    """Estimated cost of an n-gram model.
+
+    Attributes:
+        tokens: Tokens of the training text.
+        memory_bytes: Peak memory.
+    """
+
+    tokens: int
+    memory_bytes: int
+
+    def as_dict(self) -> JsonObject:
+        """JSON form."""
+        return dataclasses.asdict(self)
+
+    @property
+    def lines(self) -> list[str]:
+        """Printed form."""
+        return [f"tokens  {self.tokens:,}", f"memory  {self.memory_bytes / 1e6:,.0f} MB at most"]
+
+
 def finalize_model_directory(
     model: TrainedModel,
     inputs: TrainingInputs,

@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.events import Listener, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
-from rnnkit.text.special_tokens import NAMES, UNK
 from rnnkit.text.token_files import TRAIN
 
 if TYPE_CHECKING:
     from rnnkit.data.aligned_data import AlignedData
-    from rnnkit.text.vocabulary import Vocabulary
     from rnnkit.training.seq2seq_task import AttentionSupervision
 
 
@@ -142,31 +139,6 @@ def _check_matches(data: AlignedData, name: str, path: Path, digest: str) -> Non
             hint="run `rnnkit align` again, or give the matching one",
             path=path,
         )
-
-
-def warn_of_markers(vocabulary: Vocabulary, is_ngram: bool, listen: Listener) -> None:
-    """Warn if `<s>`, `</s>` or `<unk>` occur as ordinary words of the training text, and of the effect on export.
-
-    Args:
-        vocabulary: Vocabulary of the training text.
-        is_ngram: Whether an n-gram model is trained, which can be exported. For a neural model, only `<s>` and `</s>`
-            matter: `<unk>` is common in preprocessed text and harmless there.
-        listen: Receives at most one warning.
-    """
-    unknown = NAMES[UNK]
-    found = [name for name in NAMES[UNK:] if name in vocabulary.ids and (is_ngram or name != unknown)]
-    if not found:
-        return
-    shown = ", ".join(f"{name} ({vocabulary.counts[vocabulary.ids[name]]:,} times)" for name in found)
-    text = f"the training text has {shown} as ordinary words, in addition to the markers that each line gets"
-    limits = [name for name in found if name != unknown]
-    if limits:
-        text += f"; remove {' and '.join(limits)} from the text (`sed -E 's#</?s>##g' TEXT`) and train again"
-    if is_ngram and limits:
-        text += "; otherwise convert-ngrams cannot write the model, as an ARPA file has each marker once"
-    if unknown in found:
-        text += f"; convert-ngrams --merge-unknown makes the text's {unknown} the unknown word of an ARPA file"
-    listen(WarningEvent(text))
 
 
 LINKS_INPUT = "links"
