@@ -12,11 +12,10 @@ from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io import artifact_output
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import outputs
-from rnnkit.stages.training import initial_weights, run_folder, training_inputs, training_run
-from rnnkit.stages.training.initial_weights import PretrainedEmbeddings, load_initial_weights
+from rnnkit.stages.training import run_folder, training_inputs, training_run
 from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainedModel, TrainingResult
 from rnnkit.stages.training.train_lm_options import NGRAM, TrainLMOptions, apply_preset
-from rnnkit.stages.training.training_inputs import TrainingInputs
+from rnnkit.stages.training.training_inputs import PretrainedEmbeddings, TrainingInputs
 from rnnkit.stages.training.training_run import TrainingComponents, TrainingRun
 from rnnkit.system import machine
 from rnnkit.system.machine import retain_freed_memory
@@ -176,6 +175,7 @@ def _prepare(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> tuple[
 def _initialize(run: TrainingRun[TrainLMOptions], network: N, inputs: TrainingInputs, vocabulary: Vocabulary) -> None:
     """Load the initial weights that the options name; a checkpoint replaces those of a resumed run."""
     from rnnkit.models import store
+    from rnnkit.models.pretrained_embeddings import load_initial_weights
     from rnnkit.nn import activation_checkpointing
 
     options, embeddings = run.options, _embeddings(run.options)
@@ -210,7 +210,7 @@ def _proposal(options: TrainLMOptions, inputs: TrainingInputs, device: torch.dev
 
     if not options.sampled_softmax:
         return None
-    counts_V = initial_weights.count_tokens(inputs.data, inputs.data.sides)
+    counts_V = training_inputs.count_tokens(inputs.data, inputs.data.sides)
     return propose(unigram_weights(torch.from_numpy(counts_V)), options.sampled_softmax, device)
 
 
