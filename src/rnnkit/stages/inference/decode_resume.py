@@ -20,13 +20,13 @@ from rnnkit.events import Listener, Note
 from rnnkit.io import atomic, manifest, resumable_output
 from rnnkit.io.atomic import atomic_file
 from rnnkit.io.durable import fsync_directory, fsync_path
+from rnnkit.io.resumable_output import HashedPrefix
 from rnnkit.options.declare import STDIN
 from rnnkit.stages.inference.decode_options import DecodeOptions
 from rnnkit.stages.inference.decode_record import (
     KIND,
     VERSION,
     Fingerprint,
-    HashedPrefix,
     OutputState,
     compute_fingerprint,
     find_output_state,
