@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from rnnkit.models import language_model, lm_store, masked_lm, model_weights, store
+from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.language_model import LanguageModelNetwork
 from rnnkit.models.masked_lm import MaskedLM
-from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.ngram_estimation import estimate_ngram_model

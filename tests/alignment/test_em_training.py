@@ -14,7 +14,7 @@ from rnnkit.alignment.em_training import AlignmentModel, predict_links, train_al
 from rnnkit.alignment.options import DIAGONAL, HMM, MAX_JUMP, AlignmentOptions
 from rnnkit.events import Event, Progress
 from rnnkit.kernels.hmm_forward_backward import HmmTransitions
-from rnnkit.kernels.word_pair_table import EMPTY_SLOT
+from rnnkit.kernels.word_alignment import EMPTY_SLOT
 
 from .samples import SIZE, Pairs, bitext_of, pairs_of, random_pairs
 

@@ -12,9 +12,9 @@ from tests.tiny_models import SIZE, WORDS, counts, speaker, tokenizer, vocabular
 from rnnkit.decoding.generate import GeneratedLine, GenerationOptions, TextGenerator, generate_lines
 from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions
-from rnnkit.models import prompts
+from rnnkit.models import steppers
 from rnnkit.models.language_model import LanguageModelNetwork
-from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
+from rnnkit.models.steppers import NeuralPrompts, NgramPrompts
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
 from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
@@ -192,7 +192,7 @@ def test_long_prompt_in_chunks_equals_the_whole(arch: str, monkeypatch: pytest.M
     text = [[5 + step % (SIZE - 5) for step in range(50)]]
     with torch.inference_mode():
         whole = NeuralPrompts(network, text).start().first_BKV
-        monkeypatch.setattr(prompts, "PREFILL_CHUNK", 7)
+        monkeypatch.setattr(steppers, "PREFILL_CHUNK", 7)
         pieces = NeuralPrompts(network, text).start().first_BKV
     assert whole is not None
     assert pieces is not None

@@ -25,7 +25,7 @@ from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import TranslatedLine, TranslationOptions, translate_tokens
 from rnnkit.decoding.translator import TranslationEnsemble
-from rnnkit.models.prompts import NeuralPrompts
+from rnnkit.models.steppers import NeuralPrompts
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text.normalizer import Normalizer
 from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS

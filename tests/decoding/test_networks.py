@@ -15,7 +15,7 @@ from rnnkit.decoding.beam_search import beam_search
 from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions
-from rnnkit.models.translation_stepper import TranslationStepper
+from rnnkit.models.steppers import TranslationStepper
 from rnnkit.nn import kinds
 from rnnkit.text.special_tokens import EOS
 

@@ -18,9 +18,8 @@ from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import TranslatedLine, TranslationOptions, translate_tokens
 from rnnkit.decoding.translator import TranslationEnsemble, decode_ids, encode_tokens, source_oov_tokens
-from rnnkit.models.prompts import NeuralPrompts
+from rnnkit.models.steppers import NeuralPrompts, TranslationStepper
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.models.translation_stepper import TranslationStepper
 from rnnkit.text import special_tokens
 from rnnkit.text.tokenizers.features import FeaturedTokenizer
 

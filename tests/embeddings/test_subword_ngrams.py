@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.embeddings.subword_ngrams import Subwords
-from rnnkit.kernels.ngram_hashing import hash_ngrams
+from rnnkit.kernels.word_hashing import hash_ngrams
 
 words = st.text(st.characters(codec="utf-8"), max_size=9)
 lengths = st.tuples(st.integers(1, 4), st.integers(0, 3)).map(lambda pair: (pair[0], sum(pair)))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.kernels.counting_sort import counting_sort, group_ngrams
+from rnnkit.kernels.ngram_trie import counting_sort, group_ngrams
 from rnnkit.ngrams import ngram_reference
 from rnnkit.ngrams.ngram_counts import NgramLevel, adjust_counts, count_ngrams, prune
 from rnnkit.ngrams.ngram_estimation import prepare_text

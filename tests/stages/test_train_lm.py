@@ -275,7 +275,7 @@ def test_activation_checkpointing_gives_the_same_model(
     assert (again / "best.safetensors").read_bytes() == (kept / "best.safetensors").read_bytes()
     assert manifest.read(again, "model", 1).options["recompute"] is True
     turned_on: list[Any] = []
-    monkeypatch.setattr("rnnkit.nn.activation_checkpointing.enable_checkpointing", turned_on.append)
+    monkeypatch.setattr("rnnkit.nn.device.enable_checkpointing", turned_on.append)
     for wanted in (False, True):
         train_lm.run(options(work, tmp_path / "dry", max_steps=4, dry_run=True, recompute=wanted, **changes))
     assert len(turned_on) == 1

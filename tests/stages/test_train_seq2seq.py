@@ -404,7 +404,7 @@ def test_activation_checkpointing_gives_the_same_model(
     assert all(float((found[name] - wanted[name]).abs().max()) <= margin for name in wanted)
     assert manifest.read(again, "model", 1).options["recompute"] is True
     turned_on: list[Any] = []
-    monkeypatch.setattr("rnnkit.nn.activation_checkpointing.enable_checkpointing", turned_on.append)
+    monkeypatch.setattr("rnnkit.nn.device.enable_checkpointing", turned_on.append)
     for recomputed in (False, True):
         train_seq2seq.run(options(work, tmp_path / "dry", max_steps=4, dry_run=True, recompute=recomputed, **changes))
     assert len(turned_on) == 1

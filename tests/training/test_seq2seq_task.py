@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.text.special_tokens import BOS, EOS, PAD
 from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings

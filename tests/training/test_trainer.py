@@ -110,6 +110,25 @@ def test_metrics_are_means_per_token(tmp_path: Path) -> None:
     assert first["target_tokens_per_second"] > 0
 
 
+def test_progress_is_reported_from_the_first_step_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two lines of metrics it shows those of the last window, until the new window is long enough."""
+    monkeypatch.setattr("rnnkit.training.trainer.PROGRESS_SECONDS", 0.0)
+    heard: list[Event] = []
+    make(tmp_path, heard=heard, report_every=4, steps=8)[1].run()
+    progress = [event for event in heard if isinstance(event, Progress)]
+    assert [event.done for event in progress] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 8]
+    losses = [event.facts["loss"] for event in progress[1:-1]]
+    assert losses == ["1.000", "1.500", "2.000", "2.500", "2.500", "5.500", "6.000", "6.500"]
+    assert len([record for record in metrics.read(tmp_path / metrics.METRICS_FILE) if "loss" in record]) == 2
+
+
+def test_progress_events_are_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnkit.training.trainer.PROGRESS_SECONDS", 60.0)
+    heard: list[Event] = []
+    make(tmp_path, heard=heard, report_every=4, steps=8)[1].run()
+    assert [event.done for event in heard if isinstance(event, Progress)] == [0, 4, 8, 8]
+
+
 def test_early_stopping_ends_training(tmp_path: Path) -> None:
     heard: list[Event] = []
     _, trainer = make(tmp_path, [5.0, 4.0, 3.0, 9.0], heard, steps=100, patience=2)
@@ -195,8 +214,8 @@ def test_skipped_steps_are_counted_and_reported(tmp_path: Path) -> None:
     (warning,) = [event.text for event in heard if isinstance(event, WarningEvent)]
     for value in ("step 4", "3 of the last 4 steps", "loss scale is now 128", "--precision bf16"):
         assert value in warning
-    shown = [event.facts.get("skipped") for event in heard if isinstance(event, Progress) and event.facts]
-    assert shown == ["3 steps", "1 steps", None]
+    reported = {event.done: event.facts for event in heard if isinstance(event, Progress) and event.facts}
+    assert [reported[step].get("skipped") for step in (4, 8, 12)] == ["3 steps", "1 step", None]
     assert checkpoint.load(tmp_path / "last").counters["loop"]["skipped"] == 4
 
 

@@ -12,8 +12,8 @@ import torch
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
 from rnnkit.data.step_iterator import ShardSpec, StepIterator
+from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
-from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.text.special_tokens import EOS
 from rnnkit.training import loss_scaling

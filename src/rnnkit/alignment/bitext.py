@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.io.npy import IntArray
-from rnnkit.kernels.word_pair_table import BitextChunk
+from rnnkit.kernels.word_alignment import BitextChunk
 from rnnkit.text.special_tokens import EOS
 
 WORD_PAIRS_PER_CHUNK = 1 << 17

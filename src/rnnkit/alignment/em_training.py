@@ -34,7 +34,7 @@ from rnnkit.alignment.translation_table import count_scale, make_word_pair_table
 from rnnkit.events import Listener, Progress, null_listener
 from rnnkit.kernels.hmm_forward_backward import HmmTransitions, count_hmm_chunk, link_hmm_chunk
 from rnnkit.kernels.ibm2_expectation import DiagonalPrior, count_diagonal_chunk, link_diagonal_chunk
-from rnnkit.kernels.word_pair_table import BitextChunk, WordPairTable, normalize_counts
+from rnnkit.kernels.word_alignment import BitextChunk, WordPairTable, normalize_counts
 
 Prior = DiagonalPrior | HmmTransitions
 T = TypeVar("T")

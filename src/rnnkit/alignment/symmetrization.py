@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rnnkit.alignment.bitext import Bitext
 from rnnkit.alignment.pharaoh import WordAlignments
-from rnnkit.kernels.grow_diag import symmetrize_sentences
+from rnnkit.kernels.word_alignment import symmetrize_sentences
 
 INTERSECTION: Final = "intersection"
 UNION: Final = "union"

@@ -17,7 +17,7 @@ from rnnkit.evaluation import lm_scorer, mixture
 from rnnkit.evaluation.lm_scorer import Scorer
 from rnnkit.models import lm_store
 from rnnkit.models.lm_store import LoadedMaskedLM
-from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
+from rnnkit.models.steppers import NeuralPrompts, NgramPrompts
 from rnnkit.nn.device import choose_device
 from rnnkit.text.masked_lines import tokenize_masked
 

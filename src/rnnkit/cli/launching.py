@@ -43,6 +43,7 @@ def start(command: str, options: Any, processes: int, console: Console) -> int:
     """
     from rnnkit.training.launcher import launch
 
+    console.close()  # the terminal belongs to rank 0
     folder = _folder(options)
     before = _manifest(folder)
     for left in reversed(range(options.restarts + 1)):

@@ -17,9 +17,8 @@ from rnnkit.errors import ArtefactError
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io import manifest
 from rnnkit.models import lm_store, store
-from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
+from rnnkit.models.steppers import NeuralPrompts, NgramPrompts, TranslationStepper, VocabularyShortlist
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.models.translation_stepper import TranslationStepper, VocabularyShortlist
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.text import vocabulary_mapping
 from rnnkit.text.tokenizers.store import read_tokenizer_identity

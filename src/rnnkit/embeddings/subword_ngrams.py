@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.kernels.ngram_hashing import hash_ngrams
+from rnnkit.kernels.word_hashing import hash_ngrams
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnkit.kernels.array_types import Float32Array, Int32Array, Int64Array, UInt8Array
-from rnnkit.kernels.compiler import Compiler
+from rnnkit.kernels.compiler import Compiler, Float32Array, Int32Array, Int64Array, UInt8Array
 
 _compiler = Compiler(Path(__file__).parent)
 kernel, inlined = _compiler.kernel, _compiler.inlined

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.kernels.ibm2_expectation import add_posteriors, argmax_links, gather_probabilities, max_length
-from rnnkit.kernels.word_pair_table import BitextChunk, Counts, WordPairTable, inlined, kernel
+from rnnkit.kernels.word_alignment import BitextChunk, Counts, WordPairTable, inlined, kernel
 
 
 class HmmTransitions(NamedTuple):

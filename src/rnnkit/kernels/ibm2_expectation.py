@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.kernels.word_pair_table import BitextChunk, Counts, WordPairTable, find_slot, inlined, kernel
+from rnnkit.kernels.word_alignment import BitextChunk, Counts, WordPairTable, find_slot, inlined, kernel
 
 NULL_LINK = -1
 """Stands for the NULL word where a target word's source position is given."""

@@ -25,7 +25,7 @@ from rnnkit.io.atomic import atomic_file
 from rnnkit.io.durable import copy_directory, explain_os_errors
 from rnnkit.io.safe_reading import read_json
 from rnnkit.models import model_weights
-from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence, upgrade_parameter_names
 from rnnkit.text.tokenizers.store import load_tokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer

@@ -11,7 +11,7 @@ import numpy as np
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, WarningEvent, null_listener
 from rnnkit.io.npy import IntArray
-from rnnkit.kernels.array_types import BoolArray, Float32Array, Float64Array, Int32Array
+from rnnkit.kernels.compiler import BoolArray, Float32Array, Float64Array, Int32Array
 from rnnkit.ngrams.ngram_counts import NgramLevel, adjust_counts, count_ngrams, prune
 from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.ngrams.options import NgramOptions

@@ -27,7 +27,7 @@ import numpy as np
 from rnnkit.errors import DataError
 from rnnkit.io.npy import IntArray
 from rnnkit.kernels import ngram_trie
-from rnnkit.kernels.array_types import Float32Array, Float64Array, Int32Array, UInt8Array
+from rnnkit.kernels.compiler import Float32Array, Float64Array, Int32Array, UInt8Array
 from rnnkit.text import special_tokens
 
 LN10: Final = log(10.0)

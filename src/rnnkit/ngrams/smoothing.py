@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rnnkit.kernels.array_types import BoolArray, Float64Array, Int32Array
+from rnnkit.kernels.compiler import BoolArray, Float64Array, Int32Array
 from rnnkit.ngrams.ngram_counts import NgramLevel
 
 Discounts = tuple[float, float, float]

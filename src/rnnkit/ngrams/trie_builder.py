@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnkit.kernels.array_types import BoolArray, Float32Array, Int32Array
+from rnnkit.kernels.compiler import BoolArray, Float32Array, Int32Array
 from rnnkit.kernels.ngram_trie import find_contexts, find_suffixes
 from rnnkit.ngrams.ngram_model import BackoffModel
 

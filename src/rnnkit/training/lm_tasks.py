@@ -27,7 +27,7 @@ from rnnkit.models import language_model, masked_lm
 from rnnkit.models.language_model import LanguageModelNetwork, LMOutput, LMState
 from rnnkit.models.masked_lm import MaskedLM
 from rnnkit.nn.device import autocast
-from rnnkit.nn.sampled_softmax import Proposal
+from rnnkit.nn.losses import Proposal
 from rnnkit.training import training_step
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.optimizer import NetworkOptimizer, to_numpy

@@ -1,7 +1,7 @@
 """Sequence-to-sequence models as a training task, with guided attention from word alignments.
 
 Guided attention (Chen et al. 2016, arXiv:1607.01628) adds the cross-entropy of the attention weights against alignment
-links to the loss; `nn/guided_attention.py` has its equation.
+links to the loss; `nn/attention.py` has its equation.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from rnnkit.alignment.pharaoh import WordAlignments
 from rnnkit.data import batch_sampler
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
+from rnnkit.nn.attention import AlignmentLinks, guided_attention_loss
 from rnnkit.nn.device import autocast
-from rnnkit.nn.guided_attention import AlignmentLinks, guided_attention_loss
 from rnnkit.text import special_tokens
 from rnnkit.training import training_step
 from rnnkit.training.optimizer import NetworkOptimizer

@@ -31,6 +31,9 @@ SKIPPED_SHARE_TO_WARN = 0.1
 SKIPPED_STEPS_TOLERATED = 2
 """Skipped steps in a metrics window that never cause a warning."""
 
+PROGRESS_SECONDS = 0.1
+"""Minimum time between two progress events."""
+
 
 @dataclass(frozen=True)
 class TrainingPlan:
@@ -135,6 +138,8 @@ class Trainer(Generic[B]):
         self._window = MetricsWindow()
         self._saved_at = time.monotonic()
         self._saved_step = -1
+        self._progress_at = -math.inf
+        self._facts: dict[str, str] = {}
         self.counters = TrainingCounters()
 
     def resume(self) -> None:
@@ -215,6 +220,8 @@ class Trainer(Generic[B]):
         self._window.reports.append(report)
         if counters.step % self._plan.report_every == 0:
             self._write_metrics()
+        elif time.monotonic() - self._progress_at >= PROGRESS_SECONDS:
+            self._report_progress()
 
     def _check_divergence(self, report: StepReport) -> None:
         """Raise TrainingError if further training is pointless; checkpoints are from earlier steps."""
@@ -291,7 +298,11 @@ class Trainer(Generic[B]):
         return result or (Validation(score, {}) if finished else None)
 
     def _report_progress(self, finished: bool = False) -> None:
-        facts = self._mean_speed() if finished else self._window_facts()
+        """Emit a progress event, with the metrics of the last window until the new one is long enough."""
+        if 2 * len(self._window.reports) >= self._plan.report_every or not self._facts:
+            self._facts = self._window_facts()
+        facts = self._mean_speed() if finished else self._facts
+        self._progress_at = time.monotonic()
         self._listen(Progress("training", self.counters.step, self._plan.steps, "steps", facts, finished))
 
     def _mean_speed(self) -> dict[str, str]:
@@ -308,7 +319,7 @@ class Trainer(Generic[B]):
         if record["gradient_norm"]:
             facts["gradient"] = f"{record['gradient_norm']:.2f}"
         if record.get("skipped_steps"):
-            facts["skipped"] = f"{record['skipped_steps']} steps"
+            facts["skipped"] = f"{record['skipped_steps']} {'step' if record['skipped_steps'] == 1 else 'steps'}"
         for unit, name in (("tokens/s", "target_tokens_per_second"), ("words/s", "words_per_second")):
             if name in record:
                 facts[unit] = f"{record[name]:,.0f}"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rnnkit.embeddings.train.corpus import Corpus
 from rnnkit.embeddings.train.hogwild_trainer import HogwildTrainer
-from rnnkit.kernels.word2vec_arrays import extra_rows
+from rnnkit.kernels.word2vec_weights import extra_rows
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.task import StepReport
 

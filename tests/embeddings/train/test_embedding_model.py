@@ -23,7 +23,7 @@ from rnnkit.embeddings.train.embedding_model import (
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import ConfigError
-from rnnkit.kernels.word2vec_arrays import padded_dimension, unpadded_rows
+from rnnkit.kernels.word2vec_weights import padded_dimension, unpadded_rows
 from rnnkit.text import special_tokens
 
 FIRST = len(special_tokens.NAMES)

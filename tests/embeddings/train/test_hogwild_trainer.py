@@ -15,7 +15,6 @@ from rnnkit.embeddings.train import hogwild_trainer
 from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig, HogwildTrainer
 from rnnkit.embeddings.train.word_composition import subword_composition, whole_word_composition
 from rnnkit.kernels.negative_sampling import keep_probabilities, make_noise_distribution
-from rnnkit.kernels.word2vec_arrays import Composition, init_weights
 from rnnkit.kernels.word2vec_chunk import (
     CBOW,
     NEGATIVE_SAMPLING,
@@ -25,7 +24,8 @@ from rnnkit.kernels.word2vec_chunk import (
     TrainingMethod,
     train_chunk,
 )
-from rnnkit.kernels.word_hash_table import _encode, _rehash
+from rnnkit.kernels.word2vec_weights import Composition, init_weights
+from rnnkit.kernels.word_hashing import _encode, _rehash
 from rnnkit.stages.training import train_embeddings
 from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
 from rnnkit.text import special_tokens

@@ -24,7 +24,7 @@ from rnnkit.errors import DataError
 from rnnkit.events import Listener, Progress
 from rnnkit.io.npy import IntArray, NpyWriter, open_array
 from rnnkit.kernels.word2vec_chunk import MAX_SEGMENT_WORDS
-from rnnkit.kernels.word_hash_table import WordHashTable
+from rnnkit.kernels.word_hashing import WordHashTable
 from rnnkit.text import special_tokens
 from rnnkit.text.blocks import ASCII_SPACES, read_word_blocks
 

@@ -20,8 +20,8 @@ from rnnkit.embeddings.train.word_composition import (
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import ConfigError
-from rnnkit.kernels.ngram_hashing import hash_ngrams
-from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, init_weights, memory_bytes, unpadded_rows
+from rnnkit.kernels.word2vec_weights import Composition, EmbeddingWeights, init_weights, memory_bytes, unpadded_rows
+from rnnkit.kernels.word_hashing import hash_ngrams
 from rnnkit.text import special_tokens
 
 MAX_BUCKETS: Final = 2_000_000

@@ -1,7 +1,8 @@
 """Multi-threaded training of word vectors: batches of text are split into chunks that threads take from a queue.
 
 Threads share the weights without locks (Hogwild; see `kernels/word2vec_chunk.py`); each caches the most used rows
-(`kernels/row_cache.py`). Kernels release the interpreter lock. With one thread the result is reproducible to the bit.
+(`kernels/word2vec_weights.py`). Kernels release the interpreter lock. With one thread the result is reproducible to
+the bit.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from numpy.typing import NDArray
 
 from rnnkit.embeddings.train.word_composition import whole_word_composition
 from rnnkit.kernels.negative_sampling import NoiseDistribution, keep_probabilities, make_noise_distribution
-from rnnkit.kernels.row_cache import NGRAM_SYNC_INTERVAL, SYNC_INTERVAL, RowCache, cached_composition
-from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, extra_rows, init_weights
 from rnnkit.kernels.word2vec_chunk import (
     MAX_SEGMENT_WORDS,
     NEGATIVE_SAMPLING,
@@ -26,12 +25,22 @@ from rnnkit.kernels.word2vec_chunk import (
     ThreadState,
     TrainingMethod,
     TrainingSetup,
-    fill_row_cache,
     make_thread_state,
-    sync_row_cache,
     train_chunk,
 )
-from rnnkit.kernels.word_hash_table import WordHashTable
+from rnnkit.kernels.word2vec_weights import (
+    NGRAM_SYNC_INTERVAL,
+    SYNC_INTERVAL,
+    Composition,
+    EmbeddingWeights,
+    RowCache,
+    cached_composition,
+    extra_rows,
+    fill_row_cache,
+    init_weights,
+    sync_row_cache,
+)
+from rnnkit.kernels.word_hashing import WordHashTable
 from rnnkit.system.machine import release_library_pages
 from rnnkit.text import special_tokens
 from rnnkit.text.blocks import ASCII_SPACES

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.embeddings.subword_ngrams import Subwords
-from rnnkit.kernels.word2vec_arrays import Composition
+from rnnkit.kernels.word2vec_weights import Composition
 from rnnkit.text import special_tokens
 
 _BLOCK = 8192

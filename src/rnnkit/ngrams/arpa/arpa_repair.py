@@ -19,7 +19,7 @@ from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Listener
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.kernels.arpa_entries import parse_entries
-from rnnkit.kernels.array_types import Int64Array
+from rnnkit.kernels.compiler import Int64Array
 from rnnkit.ngrams.arpa.arpa_text import ArpaLines, quote, read_first_line
 from rnnkit.ngrams.arpa.arpa_words import (
     COUNT_LINE,

@@ -13,7 +13,7 @@ from typing import IO, Any, Final, Protocol
 import numpy as np
 
 from rnnkit.errors import DataError, FormatError
-from rnnkit.kernels.array_types import UInt8Array
+from rnnkit.kernels.compiler import UInt8Array
 from rnnkit.text.compression import decompressed
 from rnnkit.text.lines import BOM, MAX_LINE_BYTES, READ_ERRORS, STDIN, check_not_utf16
 

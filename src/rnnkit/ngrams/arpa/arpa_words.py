@@ -13,7 +13,7 @@ import numpy as np
 from rnnkit.errors import FormatError
 from rnnkit.events import Listener, WarningEvent
 from rnnkit.kernels.arpa_entries import build_hash_table
-from rnnkit.kernels.array_types import Int32Array, Int64Array, UInt8Array
+from rnnkit.kernels.compiler import Int32Array, Int64Array, UInt8Array
 from rnnkit.ngrams.arpa.arpa_text import ArpaLines
 from rnnkit.ngrams.trie_builder import TrieBuilder
 from rnnkit.text import special_tokens

@@ -164,7 +164,7 @@ def _open_generator(options: DecodeOptions, document: JsonMapping, listen: Liste
     """Open a neural or n-gram language model."""
     from rnnkit.decoding.generate import TextGenerator
     from rnnkit.models import lm_store
-    from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
+    from rnnkit.models.steppers import NeuralPrompts, NgramPrompts
     from rnnkit.ngrams import store as ngram_store
     from rnnkit.nn.device import choose_device
     from rnnkit.text.vocabulary import Vocabulary

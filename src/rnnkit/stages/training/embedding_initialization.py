@@ -200,7 +200,7 @@ def make_config(options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: 
     """Make the training configuration: parameters, noise and subsampling distributions, and hyperparameters."""
     from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig
     from rnnkit.kernels import negative_sampling, word2vec_chunk
-    from rnnkit.kernels.row_cache import MAX_CACHED_ROWS, most_used_rows
+    from rnnkit.kernels.word2vec_weights import MAX_CACHED_ROWS, most_used_rows
 
     counts_V = corpus.counts(model.vocabulary.rows)
     skipgram = word2vec_chunk.SUBWORD_SKIP_GRAM if options.subwords else word2vec_chunk.SKIP_GRAM
@@ -240,7 +240,7 @@ def _make_matrices(
 ) -> EmbeddingModel:
     """Initialize the matrices. Raises ConfigError if they do not fit into memory."""
     from rnnkit.embeddings.train.embedding_model import init_model
-    from rnnkit.kernels.row_cache import total_cache_rows
+    from rnnkit.kernels.word2vec_weights import total_cache_rows
 
     if options.loss == "softmax" and len(vocabulary.words) > MAX_SOFTMAX_WORDS:
         raise ConfigError(

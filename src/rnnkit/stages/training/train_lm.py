@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
     from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
     from rnnkit.ngrams.ngram_model import BackoffModel
-    from rnnkit.nn.sampled_softmax import Proposal
+    from rnnkit.nn.losses import Proposal
     from rnnkit.text.vocabulary import Vocabulary
     from rnnkit.training.dry_run import CostEstimate
     from rnnkit.training.lm_tasks import LanguageModelObjective
@@ -176,11 +176,11 @@ def _initialize(run: TrainingRun[TrainLMOptions], network: N, inputs: TrainingIn
     """Load the initial weights that the options name; a checkpoint replaces those of a resumed run."""
     from rnnkit.models import store
     from rnnkit.models.pretrained_embeddings import load_initial_weights
-    from rnnkit.nn import activation_checkpointing
+    from rnnkit.nn.device import enable_checkpointing
 
     options, embeddings = run.options, _embeddings(run.options)
     if options.recompute:
-        activation_checkpointing.enable_checkpointing(network)
+        enable_checkpointing(network)
     if not run.from_checkpoint and options.init_from is not None:
         task = store.MASKED_LM if options.cloze else store.LANGUAGE_MODEL
         load_initial_weights(network, task, options.init_from, [vocabulary])
@@ -206,7 +206,7 @@ def _proposal(options: TrainLMOptions, inputs: TrainingInputs, device: torch.dev
     """Return the proposal distribution of sampled softmax, unigram frequencies; None for the full softmax."""
     import torch
 
-    from rnnkit.nn.sampled_softmax import propose, unigram_weights
+    from rnnkit.nn.losses import propose, unigram_weights
 
     if not options.sampled_softmax:
         return None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rnnkit.data.aligned_data import AlignedData
     from rnnkit.evaluation.validation import ValidationSettings
-    from rnnkit.models.seq2seq_config import Seq2SeqConfig
+    from rnnkit.models.encoder_decoder import Seq2SeqConfig
     from rnnkit.models.store import LoadedSeq2Seq
     from rnnkit.training.dry_run import CostEstimate
     from rnnkit.training.optimizer import OptimizerSettings
@@ -115,8 +115,7 @@ def _make_model(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -
     from rnnkit.models import store
     from rnnkit.models.pretrained_embeddings import load_initial_weights
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
-    from rnnkit.nn import activation_checkpointing
-    from rnnkit.nn.device import choose_device, set_threads
+    from rnnkit.nn.device import choose_device, enable_checkpointing, set_threads
     from rnnkit.text.tokenizers.store import load_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
@@ -128,7 +127,7 @@ def _make_model(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -
     torch.manual_seed(options.seed)
     network = SequenceToSequence(config).to(choose_device(options.device))
     if options.recompute:
-        activation_checkpointing.enable_checkpointing(network)
+        enable_checkpointing(network)
     embeddings = _embeddings(options)
     if not run.from_checkpoint and options.init_from is not None:
         load_initial_weights(network, store.SEQ2SEQ, options.init_from, vocabularies)
@@ -172,7 +171,7 @@ def _precision(options: TrainSeq2SeqOptions, device: torch.device) -> torch.dtyp
 
 
 def _config(options: TrainSeq2SeqOptions, data: AlignedData, joint_vocabulary: bool) -> Seq2SeqConfig:
-    from rnnkit.models.seq2seq_config import Seq2SeqConfig
+    from rnnkit.models.encoder_decoder import Seq2SeqConfig
 
     for enabled, flag in ((options.joint_embeddings, "--joint-embeddings"), (options.copy, "--copy")):
         if enabled and not joint_vocabulary:

@@ -1,4 +1,4 @@
-"""Row caches: one thread trains the same with a cache, and the changes of two threads add up."""
+"""Weights and row caches: initial values, the layout of rows, and training with a cache."""
 
 from __future__ import annotations
 
@@ -9,17 +9,6 @@ from tests.kernels.word2vec_windows import PADDING_ROW, ROWS, SPECIAL, copy_of, 
 
 from rnnkit.embeddings.train.word_composition import whole_word_composition
 from rnnkit.kernels import negative_sampling
-from rnnkit.kernels.row_cache import (
-    MAX_CACHED_ROWS,
-    RowCache,
-    cached_composition,
-    cached_row,
-    most_used_rows,
-    no_cache,
-    shared_row,
-    total_cache_rows,
-)
-from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights
 from rnnkit.kernels.word2vec_chunk import (
     CBOW,
     NCE,
@@ -29,12 +18,83 @@ from rnnkit.kernels.word2vec_chunk import (
     TextChunk,
     TrainingMethod,
     TrainingSetup,
-    fill_row_cache,
     make_thread_state,
-    sync_row_cache,
     train_chunk,
 )
-from rnnkit.kernels.word_vector_compiler import kernel
+from rnnkit.kernels.word2vec_weights import (
+    CACHE_LINE_BYTES,
+    MAX_CACHED_ROWS,
+    Composition,
+    EmbeddingWeights,
+    RowCache,
+    cached_composition,
+    cached_row,
+    fill_row_cache,
+    init_weights,
+    memory_bytes,
+    most_used_rows,
+    no_cache,
+    padded_dimension,
+    shared_row,
+    sync_row_cache,
+    total_cache_rows,
+    unpadded_rows,
+)
+from rnnkit.kernels.word_vector_simd import kernel
+
+FIRST = 4
+
+
+@pytest.mark.parametrize(("dimension", "floats"), [(1, 16), (15, 16), (16, 16), (17, 32), (100, 112), (300, 304)])
+def test_rows_are_padded_to_cache_lines(dimension: int, floats: int) -> None:
+    assert padded_dimension(dimension) == floats
+
+
+@pytest.mark.parametrize("dimension", [1, 5, 16, 37])
+def test_every_row_begins_a_cache_line(dimension: int) -> None:
+    for flat in init_weights(7, 5, dimension, FIRST, seed=1)[:2]:
+        rows = unpadded_rows(flat, padded_dimension(dimension), dimension)
+        assert [row.ctypes.data % CACHE_LINE_BYTES for row in rows] == [0] * len(rows)
+
+
+def test_inputs_are_small_and_outputs_zero() -> None:
+    dimension = 5
+    weights = init_weights(20_003, 7, dimension, FIRST, seed=1)
+    inputs = unpadded_rows(weights.inputs, weights.stride, dimension)
+    outputs = unpadded_rows(weights.outputs, weights.stride, dimension)
+    assert inputs.shape == (20_003, dimension)
+    assert outputs.shape == (7, dimension)
+    assert not outputs.any()
+    bound = 1 / (2 * dimension)
+    assert -bound <= inputs.min() < -0.99 * bound
+    assert 0.99 * bound < inputs.max() <= bound
+    assert len(np.unique(inputs[FIRST:], axis=0)) == 20_003 - FIRST, "no block repeats another"
+
+
+def test_special_rows_and_padding_are_zero() -> None:
+    weights = init_weights(9, 9, 5, FIRST, seed=1)
+    rows = weights.inputs.reshape(9, weights.stride)
+    assert not rows[:FIRST].any()
+    assert not rows[:, 5:].any()
+    assert rows[FIRST:, :5].all()
+
+
+def test_weights_depend_on_the_seed() -> None:
+    first, again, other = (init_weights(9, 9, 5, FIRST, seed).inputs for seed in (1, 1, 2))
+    assert first.tobytes() == again.tobytes()
+    assert first.tobytes() != other.tobytes()
+
+
+def test_rows_are_a_view() -> None:
+    weights = init_weights(9, 7, 5, FIRST, seed=1)
+    unpadded_rows(weights.outputs, weights.stride, 5)[6] = 1
+    assert weights.outputs.sum() == 5
+
+
+def test_memory_is_what_is_allocated() -> None:
+    weights = init_weights(9, 7, 5, FIRST, seed=1)
+    assert memory_bytes(9, 7, 5) == weights.inputs.nbytes + weights.outputs.nbytes
+
 
 COUNTS = np.array([0] * SPECIAL + list(range(ROWS - SPECIAL, 0, -1)))
 SEED, RATE = np.uint64(9), np.float32(0.0625)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.kernels.word_hash_table import WordHashTable
+from rnnkit.kernels.word_hashing import WordHashTable
 from rnnkit.text.blocks import ASCII_SPACES
 
 SAME_HASH = [

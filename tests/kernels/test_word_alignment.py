@@ -13,12 +13,12 @@ from tests.alignment.samples import SIZE, Pairs, bitext_of, pairs_of, random_pai
 
 from rnnkit.alignment import alignment_reference, translation_table
 from rnnkit.alignment.translation_table import count_scale, make_word_pair_table
-from rnnkit.kernels import word_pair_table
-from rnnkit.kernels.word_pair_table import EMPTY_SLOT, digamma, find_slot, kernel, normalize_counts
+from rnnkit.kernels import word_alignment
+from rnnkit.kernels.word_alignment import EMPTY_SLOT, digamma, find_slot, kernel, normalize_counts
 
 
 @kernel
-def slot_of(table: word_pair_table.WordPairTable, row: int, target: int) -> Any:
+def slot_of(table: word_alignment.WordPairTable, row: int, target: int) -> Any:
     return find_slot(table, row, target)
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from rnnkit.models.recurrent_encoder import ResidualStack
-from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.encoder_decoder import Seq2SeqConfig
+from rnnkit.models.recurrent_seq2seq import ResidualStack
 
 SIZE = 5
 
