@@ -20,7 +20,8 @@ from tests.tiny_models import translator, translator_folder
 from rnnkit.alignment.pharaoh import read_links
 from rnnkit.alignment.shortlist import Shortlist, write_shortlist
 from rnnkit.cli.config_file import read_table
-from rnnkit.data.aligned_data import AlignedData, SentenceWriter, SplitCounts, write_data_manifest
+from rnnkit.data.aligned_data import AlignedData
+from rnnkit.data.aligned_data_writer import SentenceWriter, SplitCounts, write_data_manifest
 from rnnkit.embeddings import formats
 from rnnkit.embeddings.formats import fasttext_binary, glove, vectors_directory, word2vec_binary, word2vec_text
 from rnnkit.embeddings.vector_table import VectorTable
@@ -29,7 +30,7 @@ from rnnkit.io import manifest
 from rnnkit.io.npy import open_array
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams import store as ngram_store
-from rnnkit.ngrams.arpa.arpa_reader import read_arpa
+from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.reports.artefact import describe
 from rnnkit.stages.inference import decode_options

@@ -17,8 +17,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from rnnkit.ngrams.arpa.arpa_reader import read_arpa
-    from rnnkit.ngrams.arpa.arpa_writer import write_arpa
+    from rnnkit.ngrams.arpa_reader import read_arpa
+    from rnnkit.ngrams.arpa_writer import write_arpa
     from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
     from rnnkit.ngrams.ngram_model import BackoffModel
     from rnnkit.ngrams.options import NgramOptions
@@ -27,8 +27,8 @@ _MODULES: Final = {
     "BackoffModel": "ngram_model",
     "NgramOptions": "options",
     "estimate_ngram_model": "ngram_estimation",
-    "read_arpa": "arpa.arpa_reader",
-    "write_arpa": "arpa.arpa_writer",
+    "read_arpa": "arpa_reader",
+    "write_arpa": "arpa_writer",
 }
 """Module of each public name."""
 

@@ -16,8 +16,7 @@ from rnnkit.io.workspace import Workspace
 from rnnkit.json_types import JsonObject
 from rnnkit.nn import kinds
 from rnnkit.options.declare import argument, option
-from rnnkit.reports.columns import format_columns
-from rnnkit.reports.gradient_plot import FlowResult, plot_gradient_flow
+from rnnkit.reports.figures import FlowResult, format_columns, plot_gradient_flow
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file
 

@@ -15,7 +15,7 @@ from rnnkit.options.declare import STDIN, argument, option, option_name
 from rnnkit.stages import shared_options as shared
 
 if TYPE_CHECKING:
-    from rnnkit.evaluation.dynamic_evaluation import DynamicSettings
+    from rnnkit.evaluation.lm_adaptation import DynamicSettings
 
 CHECKPOINTS = ("best", "last", "average")
 CACHE_SIZE = 500
@@ -261,7 +261,7 @@ def check_translation(options: ScoreOptions) -> None:
 
 def dynamic_settings(options: ScoreOptions) -> DynamicSettings:
     """Return the settings of dynamic evaluation, the defaults included."""
-    from rnnkit.evaluation.dynamic_evaluation import DynamicSettings
+    from rnnkit.evaluation.lm_adaptation import DynamicSettings
 
     method = cast(kinds.DynamicMethod, options.dynamic_method or "rms")  # `config.resolve` checks the choices
     rate, decay = options.dynamic_rate, options.dynamic_decay

@@ -102,7 +102,7 @@ def run(options: ConvertNgramsOptions, listen: Listener = null_listener) -> Conv
         FormatError: It is damaged; for an ARPA file the error has the line.
         ArtefactError: The output already exists, or the model is not an n-gram model or cannot be represented in ARPA.
     """
-    from rnnkit.ngrams.arpa.arpa_writer import write_arpa
+    from rnnkit.ngrams.arpa_writer import write_arpa
 
     source = options.model or Workspace(options.work).model
     if options.output.suffix in _READ_ONLY:
@@ -145,7 +145,7 @@ def _load(source: Path, repair: bool, listen: Listener) -> _LoadedNgrams:
     from rnnkit.models import store
     from rnnkit.models.lm_store import VOCABULARY_FILE
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.ngrams.arpa.arpa_reader import read_arpa
+    from rnnkit.ngrams.arpa_reader import read_arpa
     from rnnkit.text.vocabulary import Vocabulary
 
     if not source.is_dir():

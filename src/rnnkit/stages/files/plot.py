@@ -14,7 +14,6 @@ from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
-from rnnkit.reports.projection import METHODS
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file
 
@@ -31,6 +30,7 @@ rnnkit plot work/embeddings --count 100
 rnnkit plot --words king,queen,man,woman --output royals.png"""
 
 MIN_WORDS = 3
+METHODS = ("pca", "tsne", "umap")
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def run(options: PlotOptions, listen: Listener = null_listener) -> PlotResult:
 
 
 def _draw_curve(options: PlotOptions) -> Path:
-    from rnnkit.reports.learning_curve import plot_learning_curve
+    from rnnkit.reports.figures import plot_learning_curve
     from rnnkit.training import metrics
 
     model = options.model or Workspace(options.work).model
@@ -119,8 +119,7 @@ def _draw_curve(options: PlotOptions) -> Path:
 
 def _draw_words(options: PlotOptions, listen: Listener) -> PlotResult:
     from rnnkit.embeddings.vectors import WordVectors
-    from rnnkit.reports.projection import project
-    from rnnkit.reports.word_map import plot_word_map
+    from rnnkit.reports.word_map import plot_word_map, project
 
     picture = options.output or options.work / "words.png"
     check_output_file(options, picture)

@@ -12,7 +12,7 @@ from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries,
 from rnnkit.events import Listener, null_listener
 from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
-from rnnkit.reports.columns import format_columns
+from rnnkit.reports.figures import format_columns
 from rnnkit.stages import shared_options as shared
 
 if TYPE_CHECKING:

@@ -26,10 +26,10 @@ from rnnkit.text.shards import Shard, find_shards, parse_shard, read_shard_manif
 from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES, TEST, TRAIN, VALID, parse_name
 
 if TYPE_CHECKING:
-    from rnnkit.data.aligned_data import Padding, SplitCounts
-    from rnnkit.data.corpus_splits import CorpusSplit
+    from rnnkit.data.aligned_data import Padding
+    from rnnkit.data.aligned_data_writer import SplitCounts
+    from rnnkit.data.corpus_splits import CorpusSplit, EncodingInputs
     from rnnkit.data.encoding import EncodingRules
-    from rnnkit.data.encoding_inputs import EncodingInputs
 
 
 EXAMPLE = """\
@@ -139,7 +139,7 @@ class AlignResult:
     @property
     def lines(self) -> tuple[str, ...]:
         """The result as text."""
-        from rnnkit.data.sentence_filters import describe_counts
+        from rnnkit.data.aligned_data_writer import describe_counts
 
         return tuple(f"{self.data} {split}: {describe_counts(counts)}" for split, counts in self.splits.items())
 
@@ -178,9 +178,9 @@ def run(options: AlignOptions, listen: Listener = null_listener) -> AlignResult:
 
 def _encode(options: AlignOptions, shard: Shard | None, output: Path, listen: Listener) -> AlignResult:
     """Encode the data, or a shard of it."""
-    from rnnkit.data.aligned_data import KIND, PARALLEL, TEXT, Padding, write_data_manifest
-    from rnnkit.data.encoding_inputs import find_inputs
-    from rnnkit.data.sentence_filters import report_split, warn_of_blank_lines
+    from rnnkit.data.aligned_data import KIND, PARALLEL, TEXT, Padding
+    from rnnkit.data.aligned_data_writer import report_split, warn_of_blank_lines, write_data_manifest
+    from rnnkit.data.corpus_splits import find_inputs
 
     named = {TRAIN: options.train, VALID: options.valid, TEST: options.test}
     inputs = find_inputs(Workspace(options.work), _selected_sides(options), named, options.vocab, listen)
@@ -210,8 +210,7 @@ def _encode(options: AlignOptions, shard: Shard | None, output: Path, listen: Li
 def _merge(output: Path, listen: Listener) -> AlignResult:
     """Join the data of all shards."""
     from rnnkit.data.aligned_data import KIND, VERSION
-    from rnnkit.data.sentence_filters import report_split, warn_of_blank_lines
-    from rnnkit.data.shard_merging import merge_data
+    from rnnkit.data.aligned_data_writer import merge_data, report_split, warn_of_blank_lines
 
     found = find_shards(output)
     metas = read_shard_manifests(found, KIND, VERSION)
@@ -277,9 +276,8 @@ class _SplitEncoder:
         """Encode one split in worker processes."""
         import numpy as np
 
-        from rnnkit.data.aligned_data import SentenceWriter, SplitCounts
-        from rnnkit.data.encoding import Deduplicator, EncodeWorker, RawLineCopier
-        from rnnkit.data.sentence_filters import REASONS
+        from rnnkit.data.aligned_data_writer import SentenceWriter, SplitCounts
+        from rnnkit.data.encoding import REASONS, Deduplicator, EncodeWorker, RawLineCopier
         from rnnkit.text.blocks import read_line_blocks
 
         sides, vocabularies = self.inputs.sides, self.inputs.vocabularies
@@ -319,7 +317,7 @@ class _SplitEncoder:
 
     def _rules(self, part: CorpusSplit) -> EncodingRules:
         """Make the rules that drop and truncate the lines of a split."""
-        from rnnkit.data import sentence_filters
+        from rnnkit.data import encoding
         from rnnkit.data.corpus_splits import read_sentences
         from rnnkit.data.encoding import EncodingRules
 
@@ -330,7 +328,7 @@ class _SplitEncoder:
         held_out = None
         if train and options.drop_leaked:
             others = [other for other in self.inputs.parts if other.split != TRAIN]
-            prints = (sentence_filters.fingerprints(read_sentences(other), separator) for other in others)
+            prints = (encoding.fingerprints(read_sentences(other), separator) for other in others)
             held_out = frozenset[int]().union(*prints)
         return EncodingRules(
             drop_empty=part.split != TEST and not options.keep_empty,

@@ -326,7 +326,7 @@ def _draw_curve(folder: Path, listen: Listener) -> None:
     from rnnkit.training import metrics
 
     try:
-        from rnnkit.reports.learning_curve import plot_learning_curve
+        from rnnkit.reports.figures import plot_learning_curve
 
         plot_learning_curve(folder / metrics.METRICS_FILE, folder / CURVE)
     except Exception as failure:

@@ -82,8 +82,8 @@ def _build(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> Training
 
 def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> TrainingComponents:
     """Build a causal language model, its training task, the batches and the validation."""
+    from rnnkit.data.batch_sampler import StepIterator
     from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, LineBatchSampler
-    from rnnkit.data.step_iterator import StepIterator
     from rnnkit.evaluation.validation import make_lm_validation
     from rnnkit.models import lm_store
     from rnnkit.models.language_model import LanguageModelNetwork
@@ -123,8 +123,7 @@ def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInput
 
 def build_masked_lm(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> TrainingComponents:
     """Build a masked language model, its training task, the batches and the validation."""
-    from rnnkit.data.batch_sampler import BatchSampler
-    from rnnkit.data.step_iterator import StepIterator
+    from rnnkit.data.batch_sampler import BatchSampler, StepIterator
     from rnnkit.evaluation.validation import make_masked_lm_validation
     from rnnkit.models import lm_store
     from rnnkit.models.masked_lm import MaskedLM

@@ -64,8 +64,7 @@ def _open_inputs(options: TrainSeq2SeqOptions) -> TrainingInputs:
 
 def build_seq2seq(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -> TrainingComponents:
     """Build the network, its training task, the batches and the validation."""
-    from rnnkit.data.batch_sampler import BatchSampler
-    from rnnkit.data.step_iterator import StepIterator
+    from rnnkit.data.batch_sampler import BatchSampler, StepIterator
     from rnnkit.evaluation.validation import make_seq2seq_validation
     from rnnkit.training.optimizer import NetworkOptimizer
     from rnnkit.training.schedules import default_epochs

@@ -20,19 +20,20 @@ from rnnkit.events import Listener
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.kernels.arpa_entries import parse_entries
 from rnnkit.kernels.compiler import Int64Array
-from rnnkit.ngrams.arpa.arpa_text import ArpaLines, quote, read_first_line
-from rnnkit.ngrams.arpa.arpa_words import (
+from rnnkit.ngrams.arpa_format import (
     COUNT_LINE,
     LOG10_ZERO,
+    ArpaLines,
     Weights,
     assign_ids,
     entry_pattern,
     make_unigram_trie,
     make_word_index,
+    quote,
+    read_first_line,
 )
-from rnnkit.ngrams.ngram_model import BackoffModel
+from rnnkit.ngrams.ngram_model import BackoffModel, NgramEntries, TrieBuilder
 from rnnkit.ngrams.options import MAX_ORDER
-from rnnkit.ngrams.trie_builder import NgramEntries, TrieBuilder
 
 TABS: Final = "rows with blanks for tabs"
 PREFACE: Final = "lines before \\data\\"

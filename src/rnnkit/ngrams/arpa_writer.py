@@ -19,7 +19,7 @@ from rnnkit.events import Listener, Note, WarningEvent, null_listener
 from rnnkit.io.atomic import atomic_file
 from rnnkit.kernels.arpa_entries import MAX_NUMBER_BYTES, format_entries
 from rnnkit.kernels.compiler import Float32Array, Int32Array, Int64Array, UInt8Array
-from rnnkit.ngrams.arpa.arpa_words import LOG10_ZERO, concatenate_words
+from rnnkit.ngrams.arpa_format import LOG10_ZERO, concatenate_words
 from rnnkit.ngrams.ngram_model import ROOT, BackoffModel
 from rnnkit.text import special_tokens
 

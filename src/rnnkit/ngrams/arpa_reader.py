@@ -18,19 +18,22 @@ from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Listener, null_listener
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.kernels.arpa_entries import parse_entries
-from rnnkit.ngrams.arpa.arpa_repair import read_repaired
-from rnnkit.ngrams.arpa.arpa_text import ArpaLines, Digest, open_source, quote, skip_to_data
-from rnnkit.ngrams.arpa.arpa_words import (
+from rnnkit.ngrams.arpa_format import (
     COUNT_LINE,
+    ArpaLines,
+    Digest,
     Weights,
     assign_ids,
     entry_pattern,
     make_unigram_trie,
     make_word_index,
+    open_source,
+    quote,
+    skip_to_data,
 )
-from rnnkit.ngrams.ngram_model import BackoffModel
+from rnnkit.ngrams.arpa_repair import read_repaired
+from rnnkit.ngrams.ngram_model import BackoffModel, InvalidNgramError, NgramEntries
 from rnnkit.ngrams.options import MAX_ORDER
-from rnnkit.ngrams.trie_builder import InvalidNgramError, NgramEntries
 from rnnkit.text.lines import decode_text
 
 _NUMBER: Final = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
