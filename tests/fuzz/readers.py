@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import dataclasses
 import gzip
 import json
 import lzma
@@ -17,7 +16,7 @@ import numpy as np
 from tests.embeddings.formats.imperfect_files import BINARIES, GLOVES, MODELS, TEXTS, File
 from tests.tiny_models import translator, translator_folder
 
-from rnnkit.alignment.pharaoh import read_links
+from rnnkit.alignment.alignment_links import read_links
 from rnnkit.alignment.shortlist import Shortlist, write_shortlist
 from rnnkit.cli.config_file import read_table
 from rnnkit.data.aligned_data import AlignedData
@@ -32,13 +31,14 @@ from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.ngram_model import BackoffModel
+from rnnkit.options.declare import parameters_of
 from rnnkit.reports.artefact import describe
 from rnnkit.stages.inference import decode_options
 from rnnkit.text import special_tokens
 from rnnkit.text.lines import read_lines
-from rnnkit.text.normalizer import Normalizer
 from rnnkit.text.phrase_detection import PhraseList
-from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer
+from rnnkit.text.subword_tokenizer import SubwordTokenizer
+from rnnkit.text.unicode import Normalizer
 from rnnkit.text.vocabulary import Vocabulary
 from rnnkit.training import checkpoint, metrics
 
@@ -218,9 +218,7 @@ def _read_pieces(path: Path) -> object:
 
 
 def _read_configuration(path: Path) -> object:
-    return read_table(
-        path, "decode", [field.name for field in dataclasses.fields(decode_options.DecodeOptions)], ["decode"]
-    )
+    return read_table(path, "decode", parameters_of(decode_options.DecodeOptions), ["decode"])
 
 
 _ARPA = (

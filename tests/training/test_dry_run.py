@@ -136,7 +136,7 @@ def test_a_batch_that_does_not_fit_is_an_error(failure: Exception, monkeypatch: 
         raise failure
 
     monkeypatch.setattr(task, "compute_loss", fail)
-    with raises(TrainingError, "--batch-tokens", "--columns", "--steps", "--accumulate", "--recompute"):
+    with raises(TrainingError, "--batch-tokens", "--batch-size", "--steps", "--accumulate", "--recompute"):
         check_memory(task, PAIRS, CPU)
 
 

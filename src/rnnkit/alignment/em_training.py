@@ -21,42 +21,28 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.alignment.bitext import Bitext
-from rnnkit.alignment.hmm_alignment import (
+from rnnkit.alignment.alignment_models import (
+    HMM,
+    AlignmentModel,
+    AlignmentOptions,
+    Prior,
     fit_jump_weights,
+    fit_tension,
     initial_jump_weights,
     make_transitions,
+    zero_diagonal_counts,
     zero_hmm_counts,
 )
-from rnnkit.alignment.ibm2 import fit_tension, zero_diagonal_counts
-from rnnkit.alignment.options import HMM, AlignmentOptions
+from rnnkit.alignment.bitext import Bitext
 from rnnkit.alignment.translation_table import count_scale, make_word_pair_table
 from rnnkit.events import Listener, Progress, null_listener
 from rnnkit.kernels.hmm_forward_backward import HmmTransitions, count_hmm_chunk, link_hmm_chunk
 from rnnkit.kernels.ibm2_expectation import DiagonalPrior, count_diagonal_chunk, link_diagonal_chunk
 from rnnkit.kernels.word_alignment import BitextChunk, WordPairTable, normalize_counts
 
-Prior = DiagonalPrior | HmmTransitions
 T = TypeVar("T")
 
 _ROWS_PER_TASK = 1 << 10
-
-
-@dataclass(frozen=True)
-class AlignmentModel:
-    """A trained model of one direction.
-
-    Attributes:
-        table: p(target | source).
-        prior: Alignment prior: the probability of each link before the words are taken into account.
-        tension: How strongly links are drawn to the diagonal.
-        bits: Cross-entropy before each iteration, in bits per target word, shape (iterations,).
-    """
-
-    table: WordPairTable
-    prior: Prior
-    tension: float
-    bits: tuple[float, ...]
 
 
 def train_alignment_model(

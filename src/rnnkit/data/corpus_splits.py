@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, WarningEvent
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.text.blocks import read_line_blocks
 from rnnkit.text.token_files import (
     MAX_TOKEN_LINE_BYTES,

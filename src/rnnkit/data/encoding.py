@@ -25,7 +25,7 @@ from rnnkit.io.npy import IntArray
 from rnnkit.text.blocks import LineBlock
 from rnnkit.text.special_tokens import EOS, UNK
 from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES, encode_raw_lines, read_raw_lines
-from rnnkit.text.tokenizers.features import is_feature
+from rnnkit.text.tokenizer import is_feature
 
 EMPTY: Final = "empty"
 TOO_LONG: Final = "too long"

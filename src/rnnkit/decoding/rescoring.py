@@ -34,7 +34,7 @@ from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions, Stepper, no
 from rnnkit.decoding.translator import TranslationEnsemble
 from rnnkit.errors import DataError
 from rnnkit.text import special_tokens
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
+from rnnkit.text.tokenizer import Tokenizer, read_raw_text
 
 S = TypeVar("S")
 

@@ -14,9 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-from rnnkit.errors import ArtefactError, RnnkitError
-from rnnkit.io import atomic, durable, lock, manifest
-from rnnkit.io.durable import explain_os_errors
+from rnnkit.errors import ArtefactError, RnnkitError, explain_os_errors
+from rnnkit.io import atomic, lock, manifest
 from rnnkit.io.lock import TEMPORARY_SUFFIX
 
 ARTIFACT_PART: Final = ""
@@ -70,10 +69,10 @@ def atomic_directory(path: Path, *kinds: str) -> Iterator[Path]:
             temporary.mkdir()
             yield temporary
             for file in sorted(temporary.rglob("*")):
-                durable.fsync_directory(file) if file.is_dir() else durable.fsync_path(file)
-            durable.fsync_directory(temporary)
+                atomic.fsync_directory(file) if file.is_dir() else atomic.fsync_path(file)
+            atomic.fsync_directory(temporary)
             check_replaceable_directory(path, kinds)  # again, for files created meanwhile
-            durable.replace_directory(temporary, path, _aside(path))
+            atomic.replace_directory(temporary, path, _aside(path))
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

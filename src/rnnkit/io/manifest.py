@@ -1,4 +1,4 @@
-"""Manifests: kind, provenance and checksums of an artifact.
+"""Artifacts on disk: their manifests, with kind, provenance and checksums, and their default paths.
 
 A directory contains `meta.json`; a single file `NAME` has `NAME.meta.json` beside it. A manifest includes a checksum of
 itself. No name in it leads outside its directory, neither by itself nor through a symbolic link in the directory.
@@ -255,3 +255,44 @@ def _is_unchanged(path: Path) -> bool:
         return set(document) <= _KEYS_BEFORE_CHECKSUM
     same = read_regular(path, MAX_JSON_BYTES) == _to_json(document).encode("utf-8", "surrogatepass")
     return same and bool(document[CHECKSUM] == _checksum(document))
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Default paths within one directory (`--work`, `RNNKIT_WORK`)."""
+
+    root: Path
+
+    @property
+    def tokens(self) -> Path:
+        """Directory of token files, `NAME.LANG.tok`."""
+        return self.root / "tokens"
+
+    @property
+    def tokenizer(self) -> Path:
+        """Directory of their tokenizer."""
+        return self.root / "tokenizer"
+
+    @property
+    def data(self) -> Path:
+        """Directory of aligned data."""
+        return self.root / "data"
+
+    @property
+    def model(self) -> Path:
+        """Model directory."""
+        return self.root / "model"
+
+    @property
+    def embeddings(self) -> Path:
+        """Vectors directory."""
+        return self.root / "embeddings"
+
+    @property
+    def links(self) -> Path:
+        """File of word-alignment links."""
+        return self.root / "links"
+
+    def vocabulary(self, language: str | None = None) -> Path:
+        """Return the path of the joint vocabulary, or of the vocabulary of one language."""
+        return self.root / ("vocab.tsv" if language is None else f"vocab.{language}.tsv")

@@ -28,8 +28,8 @@ from rnnkit.errors import ArtefactError, ConfigError
 from rnnkit.json_types import JsonMapping
 from rnnkit.models import model_weights, sequence_to_sequence, store
 from rnnkit.text import special_tokens
-from rnnkit.text.tokenizers.byte_tokens import METASPACE
-from rnnkit.text.tokenizers.word_tokenizer import JOINER
+from rnnkit.text.rule_based_tokenizers import JOINER
+from rnnkit.text.special_tokens import METASPACE
 from rnnkit.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

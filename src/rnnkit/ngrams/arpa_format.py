@@ -38,8 +38,7 @@ from rnnkit.kernels.arpa_entries import build_hash_table
 from rnnkit.kernels.compiler import Int32Array, Int64Array, UInt8Array
 from rnnkit.ngrams.ngram_model import TrieBuilder
 from rnnkit.text import special_tokens
-from rnnkit.text.compression import decompressed
-from rnnkit.text.lines import BOM, MAX_LINE_BYTES, READ_ERRORS, STDIN, check_not_utf16
+from rnnkit.text.lines import BOM, MAX_LINE_BYTES, READ_ERRORS, STDIN, check_not_utf16, decompressed
 
 _CHUNK = 1 << 22
 _MAX_QUOTED = 60

@@ -96,7 +96,7 @@ class TokenFile:
         tokenizer: Identity of its tokenizer; None for a file from elsewhere.
         lines: Number of lines, if known.
         samples: Sampled segmentations of each line of text; 0 means the single best segmentation.
-        features: Whether tokens may be features (`text/tokenizers/features.py`).
+        features: Whether tokens may be features (`text/tokenizer.py`).
         byte_fallback: Whether the tokenizer can encode any byte as a token.
         raw: Path of the raw lines; None if none were kept.
     """

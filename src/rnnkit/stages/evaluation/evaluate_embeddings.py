@@ -16,7 +16,6 @@ from rnnkit.io.safe_reading import Repairs
 from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
 from rnnkit.reports.figures import format_columns
-from rnnkit.stages import shared_options
 from rnnkit.stages import shared_options as shared
 from rnnkit.text.lines import read_lines
 
@@ -33,7 +32,7 @@ NO_VECTORS = "its words have no vectors"
 
 
 @dataclass(frozen=True)
-class EvaluateEmbeddingsOptions:
+class EvaluateEmbeddingsOptions(shared.VectorOptions):
     """Evaluate word vectors on files of analogies and of rated word pairs; the kind of a file is detected.
 
     Analogies, as in questions-words.txt: `: section` lines, and four words per line, `Athens Greece Baghdad Iraq`. The
@@ -47,9 +46,6 @@ class EvaluateEmbeddingsOptions:
     """
 
     files: list[Path] = argument(help="Files of analogies or rated pairs; - is standard input.", metavar="FILE")
-    vectors: Path | None = shared_options.vectors()
-    work: Path = shared.work()
-    repair: bool = shared.repair()
     restrict: int = option(
         30_000,
         help="Consider only this many of the most frequent words in analogies.",
@@ -61,6 +57,7 @@ class EvaluateEmbeddingsOptions:
         True,
         help="Ignore case: a word without a vector gets that of the most frequent word that differs only in case.",
         panel="Score",
+        variable="EVALUATE_EMBEDDINGS_LOWERCASE",
     )
     unseen: bool = option(
         False, help="Compose vectors of out-of-vocabulary words in rated pairs from their n-grams.", panel="Score"

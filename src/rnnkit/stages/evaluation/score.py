@@ -10,7 +10,7 @@ from rnnkit.errors import DataError
 from rnnkit.evaluation import lm_scorer
 from rnnkit.evaluation.lm_scorer import open_scorer
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.json_types import JsonObject
 from rnnkit.stages.evaluation.score_options import (
     CACHE_SIZE,

@@ -20,7 +20,7 @@ from rnnkit.io import manifest, resumable_output
 from rnnkit.io.resumable_output import HashedPrefix
 from rnnkit.json_types import JsonMapping
 from rnnkit.options.declare import STDIN
-from rnnkit.options.record import as_dict
+from rnnkit.options.record import as_dict, with_current_names
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.inference.decode_options import FUSION_WEIGHT, DecodeOptions
 
@@ -326,7 +326,8 @@ def _state(record: manifest.Manifest, output: Path) -> OutputState:
 
 def _recorded_fingerprint(record: manifest.Manifest) -> Fingerprint:
     facts = record.facts
-    return Fingerprint(record.options, record.inputs, dict(facts["texts"]), dict(facts["paths"]))
+    options = with_current_names(record.options, DecodeOptions)
+    return Fingerprint(options, record.inputs, dict(facts["texts"]), dict(facts["paths"]))
 
 
 def _changed(path: Path) -> ArtefactError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnkit.embeddings.loading import load_vectors
@@ -24,7 +23,7 @@ rnnkit neighbors --vectors glove.6B.100d.txt --restrict 50000 < words.txt"""
 
 
 @dataclass(frozen=True)
-class NeighborsOptions:
+class NeighborsOptions(shared.NeighborOptions):
     """Find the nearest neighbors of words by cosine similarity.
 
     Prints a block for each word, nearest neighbor first. A word without a vector is reported with the most similar
@@ -35,11 +34,7 @@ class NeighborsOptions:
     words: list[str] = argument(
         (), help="Words to look up.", metavar="WORD", shown_default="standard input, one per line"
     )
-    vectors: Path | None = shared.vectors()
-    work: Path = shared.work()
-    repair: bool = shared.repair()
     count: int = option(10, help="Neighbors per word.", panel="Search", unit="words", minimum=1)
-    restrict: int | None = shared.restrict()
     json: bool = option(False, help="Print one JSON object per word: question, seen, neighbors.", panel="Output")
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,14 +15,14 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Progress, null_listener
 from rnnkit.io import artifact_output, lock
 from rnnkit.io.artifact_output import atomic_directory
+from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import spool_pipes
-from rnnkit.io.workspace import Workspace
 from rnnkit.json_types import JsonObject
-from rnnkit.options.declare import option
+from rnnkit.options.declare import changed, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_folder
 from rnnkit.system.workers import WorkerPool
-from rnnkit.text.shards import Shard, find_shards, parse_shard, read_shard_manifests, recorded_options
+from rnnkit.text.parallel_processing import Shard, find_shards, parse_shard, read_shard_manifests, recorded_options
 from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES, TEST, TRAIN, VALID, parse_name
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ PAIR_LENGTH = 256
 
 
 @dataclass(frozen=True)
-class AlignOptions:
+class AlignOptions(shared.WorkspaceOptions, shared.ShardOptions, shared.OverwriteOptions):
     """Encode token files as ids of the vocabulary, line by line: parallel data of two sides, or text of one side.
 
     Parallel data is for translation, text for language models. From train and valid, lines with an empty side are
@@ -69,7 +69,6 @@ class AlignOptions:
         many=True,
         shown_default="WORK/vocab.tsv, or WORK/vocab.LANG.tsv",
     )
-    work: Path = shared.work()
     max_length: int | None = option(
         None,
         help="Maximum sentence length, EOS included.",
@@ -116,10 +115,9 @@ class AlignOptions:
         False, help="Drop lines of train that occur in valid or test, with all sides equal.", panel="Filters"
     )
     output: Path | None = option(None, help="Data directory to write.", shown_default="WORK/data", panel="Output")
-    overwrite: bool = option(False, help="Replace existing data.", panel="Output")
-    processes: int = shared.processes()
-    shard: str | None = shared.shard(help="Encode part I of N of the lines into DATA.I-of-N.")
-    merge: bool = shared.merge(help="Join the data of all shards.")
+    _: KW_ONLY
+    shard: str | None = changed(shared.ShardOptions, "shard", help="Encode part I of N of the lines into DATA.I-of-N.")
+    merge: bool = changed(shared.ShardOptions, "merge", help="Join the data of all shards.")
 
 
 @dataclass(frozen=True)

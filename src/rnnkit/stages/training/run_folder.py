@@ -15,8 +15,8 @@ from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io import artifact_output, manifest, resumable_output
 from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.json_types import JsonMapping, JsonObject, JsonValue
-from rnnkit.options.declare import default_of, option_name
-from rnnkit.options.record import as_dict
+from rnnkit.options.declare import parameters_of
+from rnnkit.options.record import as_dict, with_current_names
 from rnnkit.stages.outputs import Options
 
 if TYPE_CHECKING:
@@ -56,21 +56,19 @@ def saved_options(folder: Path, options: OptionsT, kind: str = "model", version:
     """
     if not has_run(folder):
         raise no_run_error(folder)
-    saved = manifest.read(folder, kind, version).options
+    saved = with_current_names(manifest.read(folder, kind, version).options, type(options))
     changes: JsonObject = {}
     differing = []
-    hints = typing.get_type_hints(type(options))
-    for field in dataclasses.fields(options):
-        key = option_name(field.name)
-        if field.name in NOT_SAVED or key not in saved:
+    for option in parameters_of(type(options)):
+        name, key = option.name, option.key
+        if name in NOT_SAVED or key not in saved:
             continue
-        given, default = getattr(options, field.name), default_of(field)
-        recorded = _restore(saved[key], hints[field.name])
-        if field.name in CHANGEABLE and given != default:
+        given, recorded = getattr(options, name), _restore(saved[key], option.kind)
+        if name in CHANGEABLE and given != option.default:
             continue
-        if given not in (default, recorded):
+        if given not in (option.default, recorded):
             differing.append(f"--{key}: {_shown(recorded)} in the run, {_shown(given)} now")
-        changes[field.name] = recorded
+        changes[name] = recorded
     if differing:
         raise ConfigError(
             f"--resume continues with the options of the run in {folder}",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io import artifact_output
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.stages import outputs
 from rnnkit.stages.training import run_folder, training_inputs, training_run
 from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainedModel, TrainingResult
@@ -103,7 +103,7 @@ def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInput
     text = inputs.data.side("train", language)
     optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group)
     objective = _objective(options, inputs, optimizer.device)
-    streams = (options.columns or 1) * run.shard.batches_per_step
+    streams = (options.batch_size or 1) * run.shard.batches_per_step
     layout = BpttLayout(streams, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
     batches = (
         LineBatchSampler(text, options.batch_tokens, options.seed)

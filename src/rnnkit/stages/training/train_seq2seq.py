@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.nn import kinds
 from rnnkit.stages.training import training_inputs, training_run
 from rnnkit.stages.training.run_folder import TrainedModel, TrainingResult
@@ -115,7 +115,7 @@ def _make_model(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -
     from rnnkit.models.pretrained_embeddings import load_initial_weights
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
     from rnnkit.nn.device import choose_device, enable_checkpointing, set_threads
-    from rnnkit.text.tokenizers.store import load_tokenizer
+    from rnnkit.text.tokenizer_store import load_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
     options, data = run.options, inputs.data
