@@ -9,11 +9,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io import lock, manifest
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import STDIN
 from rnnkit.stages.outputs import check_output_file
 from rnnkit.stages.text.tokenize_options import (
@@ -227,7 +228,7 @@ def _open_or_create(
 
 def _create(
     options: TokenizeOptions, sources: Sequence[Path], listen: Listener
-) -> tuple[Tokenizer, dict[str, str], dict[str, Any]]:
+) -> tuple[Tokenizer, dict[str, str], JsonObject]:
     """Make a tokenizer, trained on the sources unless it is rule-based; also returns its inputs and facts."""
     kind = options.type or DEFAULT_TYPE
     normalization = _normalization(options)
@@ -248,7 +249,7 @@ def _create(
     return _with_features(subwords, options), inputs, facts
 
 
-def _make_pool(options: TokenizeOptions, tokenizer: Path) -> WorkerPool[Any, TokenizedBlock]:
+def _make_pool(options: TokenizeOptions, tokenizer: Path) -> WorkerPool[LineBlock | SamplingBatch, TokenizedBlock]:
     """Make the worker processes, among which SentencePiece's threads are divided."""
     processes = options.processes or available_cores()
     threads = -1  # SentencePiece: one per core
@@ -264,7 +265,7 @@ class _FileTokenizer:
     tokenizer: Tokenizer
     options: TokenizeOptions
     shard: parallel_processing.Shard | None
-    pool: WorkerPool[Any, TokenizedBlock]
+    pool: WorkerPool[LineBlock | SamplingBatch, TokenizedBlock]
 
     def tokenize(self, job: _TokenizeJob, outputs: ExitStack, listen: Listener) -> TokenizedFile:
         """Write the tokens of one file; `outputs` completes the token file when it closes."""
@@ -273,7 +274,7 @@ class _FileTokenizer:
         output = outputs.enter_context(token_files.create_token_file(job.target))
         span = None if self.shard is None else self.shard.line_range(count_lines(job.source))
         total = None if span is None else span[1] - span[0]
-        items: Iterable[Any] = (
+        items: Iterable[LineBlock | SamplingBatch] = (
             self._batches(job, span)
             if self.options.samples and job.name.split == TRAIN
             else (block.for_other_process() if self.pool.is_parallel else block for block in _read_file(job, span, raw))
@@ -331,7 +332,7 @@ def _warn_of_stale_files(folder: Path, options: TokenizeOptions, listen: Listene
             listen(WarningEvent(f"{path} was made with another tokenizer; tokenize its text again"))
 
 
-def _requested_settings(options: TokenizeOptions) -> dict[str, Any]:
+def _requested_settings(options: TokenizeOptions) -> JsonObject:
     """Return the tokenizer settings in the options; None where an option is not given."""
     settings = {name: getattr(options, name) for name in ("type", "lowercase", "size", "features")}
     return {**settings, "normalise": options.normalize}
