@@ -9,7 +9,7 @@ from rnnkit.io.manifest import Workspace
 from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, changed, option
 from rnnkit.stages import shared_options as shared
-from rnnkit.text.parallel_processing import Shard
+from rnnkit.text.parallel_processing import Shard, TokenizedFile
 from rnnkit.text.subword_tokenizer import UNIGRAM
 from rnnkit.text.subword_training import DEFAULT_SIZE
 from rnnkit.text.tokenizer_store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
@@ -126,15 +126,6 @@ class TokenizeOptions(shared.WorkspaceOptions, shared.ThreadOptions, shared.Shar
         help="Process part I of N of each file's lines and write to TOKENS.I-of-N; the tokenizer must exist.",
     )
     merge: bool = changed(shared.ShardOptions, "merge", help="Join the token files of all shards.")
-
-
-@dataclass(frozen=True)
-class TokenizedFile:
-    """A token file that was written."""
-
-    path: Path
-    lines: int
-    tokens: int
 
 
 @dataclass(frozen=True)
