@@ -22,7 +22,7 @@ from torch import Tensor
 
 from meter import Meter
 from rnnkit.nn import losses
-from rnnkit.nn.sampled_softmax import Proposal, propose, sampled_loss
+from rnnkit.nn.losses import Proposal, propose, sampled_loss
 from tables import markdown, spread
 
 SIZES = ((200, 10_000), (650, 10_000), (256, 33_278))

@@ -35,13 +35,11 @@ import rnnkit
 from folders import run_in_folder
 from meter import DISTURBED, Meter
 from rivals import BenchmarkError, Environment, call, default_folder, distribution_versions, environment_python
-from rnnkit.alignment.alignment_error_rate import score_links
+from rnnkit.alignment.alignment_links import GROW_DIAG_FINAL_AND, WordAlignments, read_links, score_links, symmetrize
 from rnnkit.alignment.bitext import Bitext, make_bitext, make_side
-from rnnkit.alignment.pharaoh import WordAlignments, read_links
 from rnnkit.alignment.shortlist import Shortlist
-from rnnkit.alignment.symmetrization import GROW_DIAG_FINAL_AND, symmetrize
 from rnnkit.data.aligned_data import AlignedData
-from rnnkit.stages.text import align, align_words, tokenize, vocab
+from rnnkit.stages.text import align, align_words, tokenize, tokenize_options, vocab
 from tables import markdown, spread
 
 EFLOMAL = Environment(
@@ -170,7 +168,7 @@ def prepare(name: str, unit: str, corpora: Path, work: Path) -> Path:
                 raise BenchmarkError(f"there is no {error.filename}; --corpora names the folder of the texts") from None
     home = work / name / unit
     shutil.rmtree(home, ignore_errors=True)
-    tokenize.run(tokenize.TokenizeOptions(files=files, work=home, **UNITS[unit]))
+    tokenize.run(tokenize_options.TokenizeOptions(files=files, work=home, **UNITS[unit]))
     vocab.run(vocab.VocabOptions(work=home))
     align.run(align.AlignOptions(source=sides[0], target=sides[1], work=home))
     return home

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rnnkit.stages.text import align, tokenize, vocab
+from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
 from rnnkit.text.lines import read_lines
 
 CORPORA = Path(__file__).parents[1] / "sample_corpora"
@@ -28,14 +28,14 @@ def make_workspace(folder: Path, separate: bool = False) -> Path:
             texts.append(folder / f"{split}.{side}")
             texts[-1].write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     work = folder / "work"
-    tokenize.run(tokenize.TokenizeOptions(files=texts, type="words", work=work))
+    tokenize.run(tokenize_options.TokenizeOptions(files=texts, type="words", work=work))
     vocab.run(vocab.VocabOptions(work=work, separate=separate))
     align.run(align.AlignOptions(source="de", target="en", work=work))
     return work
 
 
 SMALL_TEXT = [
-    "--hidden", "12", "--embedding", "10", "--columns", "5", "--steps", "7", "--max-steps", "24", "--threads", "1",
+    "--hidden", "12", "--embedding", "10", "--batch-size", "5", "--steps", "7", "--max-steps", "24", "--threads", "1",
     "--validate-every", "8", "--report-every", "4", "--precision", "fp32",
 ]  # fmt: skip
 """Options of a language model's run of some seconds."""
@@ -49,7 +49,7 @@ def make_text_workspace(folder: Path, kind: str = "words", **alignment: Any) -> 
         texts.append(folder / f"{split}.en")
         texts[-1].write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     work = folder / "work"
-    tokenize.run(tokenize.TokenizeOptions(files=texts, type=kind, work=work))
+    tokenize.run(tokenize_options.TokenizeOptions(files=texts, type=kind, work=work))
     vocab.run(vocab.VocabOptions(work=work))
     align.run(align.AlignOptions(work=work, **alignment))
     return work

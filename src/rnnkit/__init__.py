@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from rnnkit.api.training import bleu, train_embeddings, train_lm, train_seq2seq
     from rnnkit.api.translation import Hypothesis, Translator
     from rnnkit.embeddings.vectors import WordVectors
-    from rnnkit.stages.training.train_lm import TrainLMOptions
-    from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
-    from rnnkit.stages.vectors.train_embeddings import TrainEmbeddingsOptions
+    from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
+    from rnnkit.stages.training.train_lm_options import TrainLMOptions
+    from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
 
 __version__ = "0.1.0"
 
@@ -45,7 +45,7 @@ _MODULES: Final = {
     "LanguageModel": "api.language_modeling",
     "MaskedLanguageModel": "api.language_modeling",
     "NgramModel": "api.language_modeling",
-    "TrainEmbeddingsOptions": "stages.vectors.train_embeddings",
+    "TrainEmbeddingsOptions": "stages.training.train_embeddings",
     "TrainLMOptions": "stages.training.train_lm",
     "TrainSeq2SeqOptions": "stages.training.train_seq2seq",
     "Translator": "api.translation",

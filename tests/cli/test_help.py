@@ -61,9 +61,7 @@ def _entries(page: str) -> list[str]:
 def test_every_stage_has_its_command() -> None:
     folder = Path(stages.__file__).parent
     with_example = [path for path in folder.rglob("*.py") if "\nEXAMPLE = " in path.read_text(encoding="utf-8")]
-    # A large command is a package with its `command.py`.
-    modules = {path.parent.name if path.stem == "command" else path.stem for path in with_example}
-    assert {name.replace("-", "_") for name in NAMES} == modules
+    assert {name.replace("-", "_") for name in NAMES} == {path.stem for path in with_example}
 
 
 def test_overview(run: Run) -> None:

@@ -14,7 +14,7 @@ from tests import tiny_models
 from tests.workspaces import SMALL, make_workspace
 
 from rnnkit.cli import app
-from rnnkit.system.installation import REQUIRED_PACKAGES
+from rnnkit.system.interpreter import REQUIRED_PACKAGES
 
 ROOT = Path(__file__).parents[2]
 

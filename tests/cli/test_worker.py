@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,14 @@ from typing import Any
 import pytest
 import typer
 
-from rnnkit.cli import launching, signature, worker
+from rnnkit.cli import arguments, launching, signature, worker
 from rnnkit.cli.console import Console
 from rnnkit.errors import TrainingError, UsageError
 from rnnkit.io import manifest
 from rnnkit.options import record
-from rnnkit.stages.training import train_lm, train_seq2seq
-from rnnkit.training.launcher import LaunchResult
+from rnnkit.options.declare import parameters_of
+from rnnkit.stages.training import train_lm, train_lm_options, train_seq2seq_options
+from rnnkit.training.distributed import LaunchResult
 
 from .conftest import Run
 
@@ -60,8 +60,8 @@ def test_commands_that_share_nothing_refuse_to_be_several(run: Run, monkeypatch:
 
 def test_counting_refuses_several_processes_and_batches() -> None:
     several = {
-        "processes": train_lm.TrainLMOptions(arch="ngram", processes=2),
-        "accumulate": train_lm.TrainLMOptions(arch="ngram", accumulate=2),
+        "processes": train_lm_options.TrainLMOptions(arch="ngram", processes=2),
+        "accumulate": train_lm_options.TrainLMOptions(arch="ngram", accumulate=2),
     }
     for name, options in several.items():
         with pytest.raises(UsageError, match=f"--{name} 2 .*--arch ngram"):
@@ -72,11 +72,11 @@ def test_counting_refuses_several_processes_and_batches() -> None:
     ("kind", "options"),
     [
         (
-            train_lm.TrainLMOptions,
+            train_lm_options.TrainLMOptions,
             {"hidden": 7, "prune": [0, 1], "tied": False, "vary_steps": True, "output": Path("-o 1")},
         ),
         (
-            train_seq2seq.TrainSeq2SeqOptions,
+            train_seq2seq_options.TrainSeq2SeqOptions,
             {"embeddings": [Path("a b"), Path("c")], "clip": 0.25, "resume": True, "processes": 3},
         ),
     ],
@@ -90,10 +90,12 @@ def test_argv_round_trip(kind: Any, options: dict[str, Any], monkeypatch: pytest
     def call(**given: Any) -> None:
         values.update(given)
 
-    call.__signature__ = inspect.Signature(signature.parameters(kind))  # type: ignore[attr-defined]
+    parameters = parameters_of(kind)
+    call.__signature__ = signature.signature(parameters, {})  # type: ignore[attr-defined]
     app = typer.Typer(rich_markup_mode=None)
     app.command()(call)
-    app(signature.separate_values(words, kind), standalone_mode=False)
+    resolved = arguments.resolve(words, "train", arguments.flags_of(parameters), False, pytest.fail)
+    app(resolved, standalone_mode=False)
     assert signature.build(kind, values) == (meant if "hidden" in options else replace(meant, hidden=99))
 
 
@@ -103,7 +105,7 @@ def test_a_console_is_passed_on() -> None:
 
 
 def options(folder: Path, **changes: Any) -> Any:
-    return train_lm.TrainLMOptions(output=folder, **changes)
+    return train_lm_options.TrainLMOptions(output=folder, **changes)
 
 
 def seal(folder: Path, processes: int) -> None:
@@ -131,7 +133,7 @@ def endings(monkeypatch: pytest.MonkeyPatch, *given: LaunchResult, then: Any = l
         then()
         return next(remaining)
 
-    monkeypatch.setattr("rnnkit.training.launcher.launch", launch)
+    monkeypatch.setattr("rnnkit.training.distributed.launch", launch)
     return started
 
 

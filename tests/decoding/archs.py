@@ -9,7 +9,7 @@ import torch
 from tests.tiny_models import translator
 
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
-from rnnkit.models.translation_stepper import TranslationStepper
+from rnnkit.models.steppers import TranslationStepper
 from rnnkit.text import special_tokens
 
 ARCHS: Mapping[str, Mapping[str, Any]] = {

@@ -15,7 +15,7 @@ from rnnkit.decoding.beam_search import beam_search
 from rnnkit.decoding.ensemble import Ensemble, ShallowFusion
 from rnnkit.decoding.rescoring import score_targets
 from rnnkit.decoding.stepper import SearchOptions, Stepper
-from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
+from rnnkit.models.steppers import NeuralPrompts, NgramPrompts
 from rnnkit.text.special_tokens import EOS
 
 from .tables import random_stepper

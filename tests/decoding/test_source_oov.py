@@ -11,18 +11,17 @@ import pytest
 import torch
 from tests.tiny_models import SIZE, sharpen, speaker, tokenizer, translator, vocabulary
 
-from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED
+from rnnkit.decoding.constraints import UNCONSTRAINED
 from rnnkit.decoding.ensemble import ExtendedVocabularyStepper
 from rnnkit.decoding.rescoring import score_pairs
 from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import TranslatedLine, TranslationOptions, translate_tokens
 from rnnkit.decoding.translator import TranslationEnsemble, decode_ids, encode_tokens, source_oov_tokens
-from rnnkit.models.prompts import NeuralPrompts
+from rnnkit.models.steppers import NeuralPrompts, TranslationStepper
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.models.translation_stepper import TranslationStepper
 from rnnkit.text import special_tokens
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizer import FeaturedTokenizer
 
 SOURCES = (("the", "Brno", "Wien", "Brno"), ("the", "king"), ("Wien",), ("Aa", "Bb", "Cc", "on", "Dd"), ())
 

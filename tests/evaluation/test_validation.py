@@ -27,10 +27,10 @@ from rnnkit.evaluation.validation import (
 from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.models import store
 from rnnkit.stages.evaluation import bleu, error_rate
-from rnnkit.stages.inference import decode
-from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.stages.training import train_seq2seq
-from rnnkit.stages.training.setup.model_directory import TrainingResult
+from rnnkit.stages.inference import decode, decode_options
+from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
+from rnnkit.stages.training import train_seq2seq, train_seq2seq_options
+from rnnkit.stages.training.run_folder import TrainingResult
 from rnnkit.training.signals import StopRequest
 
 WORDS = ("der", "Hund", "sieht", "einen", "alten", "Mann", "im", "Garten", "und", "Schnee")
@@ -78,18 +78,18 @@ def prepare(folder: Path, case: dict[str, Any]) -> Path:
     write_corpus(folder, bool(case["tokenize"].get("features")))
     work = folder / "work"
     files = [folder / f"{split}.{side}" for split in ("train", "valid") for side in ("aa", "bb")]
-    tokenize.run(tokenize.TokenizeOptions(files, work=work, **case["tokenize"]))
+    tokenize.run(tokenize_options.TokenizeOptions(files, work=work, **case["tokenize"]))
     vocab.run(vocab.VocabOptions(work=work, **case.get("vocab", {})))
     align.run(align.AlignOptions(source="aa", target="bb", work=work, **case.get("align", {})))
     return work
 
 
-def options(work: Path, **changes: Any) -> train_seq2seq.TrainSeq2SeqOptions:
+def options(work: Path, **changes: Any) -> train_seq2seq_options.TrainSeq2SeqOptions:
     small = {
         "arch": "gru", "layers": 1, "hidden": 24, "embedding": 16, "batch_tokens": 120, "warmup": 5, "max_steps": 60,
         "validate_every": 60, "learning_rate": 0.01, "threads": 1, "precision": "fp32", "samples": 4, "dropout": 0.0,
     }  # fmt: skip
-    return train_seq2seq.TrainSeq2SeqOptions(work=work, **{**small, **changes})
+    return train_seq2seq_options.TrainSeq2SeqOptions(work=work, **{**small, **changes})
 
 
 def kept_lines(folder: Path, side: str, count: int) -> list[str]:
@@ -103,7 +103,9 @@ def measured_by_commands(folder: Path, model: Path, count: int) -> dict[str, flo
     for side in ("aa", "bb"):
         lines = kept_lines(folder, side, count)
         (folder / f"some.{side}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    decoded = list(decode.run(decode.DecodeOptions(files=[folder / "some.aa"], model=[model], beam=1, threads=1)))
+    decoded = list(
+        decode.run(decode_options.DecodeOptions(files=[folder / "some.aa"], model=[model], beam=1, threads=1))
+    )
     hypotheses = folder / "hypotheses"
     hypotheses.write_text("".join(f"{line}\n" for line in decoded), encoding="utf-8")
     scored = bleu.run(bleu.BleuOptions([folder / "some.bb"], hypotheses=hypotheses, metric=["bleu", "chrf"]))
@@ -202,7 +204,7 @@ def test_raw_lines_keep_what_stands_at_their_ends(tmp_path: Path) -> None:
         (tmp_path / f"{split}.bb").write_bytes(b"x\ny\nz\n")
     files = [tmp_path / f"{split}.{side}" for split in ("train", "valid") for side in ("aa", "bb")]
     work = tmp_path / "work"
-    tokenize.run(tokenize.TokenizeOptions(files, type="chars", work=work))
+    tokenize.run(tokenize_options.TokenizeOptions(files, type="chars", work=work))
     vocab.run(vocab.VocabOptions(work=work))
     align.run(align.AlignOptions(source="aa", target="bb", work=work))
     data = AlignedData.open(work / "data")
@@ -222,7 +224,7 @@ def test_raw_lines_that_have_changed_are_refused(tmp_path: Path) -> None:
     assert data.raw_lines("valid", "bb", 1) is None
     assert data.raw_lines("valid", "aa", 1) is None, "one side alone cannot be compared"
     with pytest.raises(ArtefactError, match=r"valid\.aa\.tok already exists"):
-        tokenize.run(replace(tokenize.TokenizeOptions([tmp_path / "valid.aa"], work=work)))
+        tokenize.run(replace(tokenize_options.TokenizeOptions([tmp_path / "valid.aa"], work=work)))
 
 
 @pytest.mark.slow

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.kernels import threads
-from rnnkit.kernels.activations import sigmoid, tanh
-from rnnkit.kernels.simd import WIDTH, load, store
+from rnnkit.kernels.simd import WIDTH, load, sigmoid, store, tanh
 from rnnkit.kernels.threads import FIRST_FIELD, next_task
 
 COUNT, SOURCE, SIGMOIDS, TANHS = range(FIRST_FIELD, FIRST_FIELD + 4)

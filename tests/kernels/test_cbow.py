@@ -22,11 +22,11 @@ from tests.kernels.word2vec_windows import (
 )
 from tests.references.word2vec import ContinuousBagOfWords
 
-from rnnkit.kernels import cbow, word2vec_reference
-from rnnkit.kernels.logistic_loss import clear_log_sum, negative_log_sum
+from rnnkit.kernels import word2vec_reference, word2vec_updates
 from rnnkit.kernels.negative_sampling import OutputSamples
-from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, HiddenRow, WindowBuffers, unpadded_rows
-from rnnkit.kernels.word_vector_compiler import kernel
+from rnnkit.kernels.word2vec_updates import clear_log_sum, negative_log_sum
+from rnnkit.kernels.word2vec_weights import EmbeddingWeights, HiddenRow, WindowBuffers, unpadded_rows
+from rnnkit.kernels.word_vector_simd import kernel
 
 Factors = tuple[list[float], list[float]]
 """Mean weights and rate factors."""
@@ -36,7 +36,7 @@ ROWS = ([7], [9, 12], [30, 5, 17], [5, 9, 5, 11, 5])
 
 @kernel
 def _average_inputs(weights: EmbeddingWeights, rows: Any, mean_weights: Any, hidden: HiddenRow) -> None:
-    cbow.average_inputs(weights, rows, mean_weights, hidden)
+    word2vec_updates.average_inputs(weights, rows, mean_weights, hidden)
 
 
 @kernel
@@ -44,18 +44,18 @@ def _update_outputs(
     weights: EmbeddingWeights, hidden: HiddenRow, samples: OutputSamples, rate: np.float32, buffers: WindowBuffers
 ) -> float:
     clear_log_sum(buffers.log_sum)
-    cbow.update_outputs(weights, hidden, samples, 0, rate, buffers)
+    word2vec_updates.update_outputs(weights, hidden, samples, 0, rate, buffers)
     return negative_log_sum(buffers.log_sum)
 
 
 @kernel
 def _update_hidden(hidden: HiddenRow, scale: np.float32, mean_product: np.float32) -> None:
-    cbow.update_hidden(hidden, scale, mean_product)
+    word2vec_updates.update_hidden(hidden, scale, mean_product)
 
 
 @kernel
 def _update_inputs(weights: EmbeddingWeights, rows: Any, rate_factors: Any, total_step: Any) -> None:
-    cbow.update_inputs(weights, rows, rate_factors, total_step)
+    word2vec_updates.update_inputs(weights, rows, rate_factors, total_step)
 
 
 def factors_of(rows: list[int], factors: Factors | None) -> tuple[NDArray[np.float32], NDArray[np.float32], np.float32]:

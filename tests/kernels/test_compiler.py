@@ -17,7 +17,7 @@ from rnnkit.errors import ConfigError
 from rnnkit.events import Event, Note
 from rnnkit.kernels import compiler, kernel_cache
 from rnnkit.kernels.compiler import Compiler
-from rnnkit.kernels.word_vector_compiler import inlined, kernel
+from rnnkit.kernels.word_vector_simd import inlined, kernel
 
 
 def _double(number: int) -> int:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rnnkit.kernels.logistic_loss import (
+from rnnkit.kernels.word2vec_updates import (
     LOG_SUM_FLOATS,
     MAX_LOGIT,
     add_log_probabilities,
@@ -20,8 +20,7 @@ from rnnkit.kernels.logistic_loss import (
     score_gradients,
     sigmoid8,
 )
-from rnnkit.kernels.word_vector_compiler import kernel
-from rnnkit.kernels.word_vector_simd import broadcast8, load8, store8
+from rnnkit.kernels.word_vector_simd import broadcast8, kernel, load8, store8
 
 LANES = 8
 RATE = 0.25

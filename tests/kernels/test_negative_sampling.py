@@ -1,4 +1,4 @@
-"""Subsampling and negative sampling: frequencies, words of count 0, and repeated samples."""
+"""Subsampling and negative sampling: frequencies, words of count 0, repeated samples; and random numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rnnkit.kernels import negative_sampling, splitmix
+from rnnkit.kernels import negative_sampling
 from rnnkit.kernels.negative_sampling import (
     NO_REPEATS,
     TILE,
@@ -21,8 +21,8 @@ from rnnkit.kernels.negative_sampling import (
     make_noise_distribution,
     make_samples,
 )
-from rnnkit.kernels.row_cache import no_cache
-from rnnkit.kernels.word_vector_compiler import kernel
+from rnnkit.kernels.word2vec_weights import no_cache
+from rnnkit.kernels.word_vector_simd import kernel
 
 SPECIAL, PADDING_ROW = 4, 1
 NO_CACHE = no_cache()
@@ -46,7 +46,7 @@ def _sample_outputs(
 
 @kernel
 def _skip_ahead(seed: np.uint64, count: int) -> np.uint64:
-    return splitmix.skip_ahead(seed, count)
+    return negative_sampling.skip_ahead(seed, count)
 
 
 @kernel
@@ -193,3 +193,38 @@ def test_subsampling_depends_on_the_position() -> None:
     whole = kept(ids, keep_V)
     assert 0 < len(whole) < 50
     assert kept(ids[:20], keep_V) + kept(ids[20:], keep_V, position=20) == whole
+
+
+seeds = st.integers(0, 2**64 - 1).map(np.uint64)
+
+
+def test_numbers_are_those_of_splitmix64() -> None:
+    """The published generator increments before it mixes, so its first number is number 1."""
+    assert [negative_sampling.random_bits(np.uint64(1234567), index) for index in range(1, 6)] == [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
+
+
+@given(seeds, st.integers(0, 2**40))
+def test_numbers_are_independent_of_the_order(seed: np.uint64, index: int) -> None:
+    state = (int(seed) + index * 0x9E3779B97F4A7C15) % 2**64
+    assert negative_sampling.random_bits(seed, index) == negative_sampling.random_bits(np.uint64(state), 0)
+
+
+@given(seeds, st.integers(1, 2**31))
+def test_bounded_integer_scales_the_high_bits(drawn: np.uint64, limit: int) -> None:
+    assert negative_sampling.bounded_integer(drawn, limit) == (int(drawn) >> 32) * limit >> 32
+
+
+def test_bounded_integer_reaches_both_ends() -> None:
+    assert negative_sampling.bounded_integer(np.uint64(0), 7) == 0
+    assert negative_sampling.bounded_integer(np.uint64(2**64 - 1), 7) == 6
+
+
+@given(seeds)
+def test_high_and_low_bits_make_the_number(drawn: np.uint64) -> None:
+    assert int(negative_sampling.bounded_integer(drawn, 2**32)) << 32 | int(negative_sampling.low_bits(drawn)) == drawn

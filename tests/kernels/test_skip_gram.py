@@ -20,11 +20,11 @@ from tests.kernels.word2vec_windows import (
 )
 from tests.references.word2vec import SkipGram
 
-from rnnkit.kernels import skip_gram, word2vec_reference
-from rnnkit.kernels.logistic_loss import clear_log_sum, negative_log_sum
+from rnnkit.kernels import word2vec_reference, word2vec_updates
 from rnnkit.kernels.negative_sampling import OutputSamples
-from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, WindowBuffers
-from rnnkit.kernels.word_vector_compiler import kernel
+from rnnkit.kernels.word2vec_updates import clear_log_sum, negative_log_sum
+from rnnkit.kernels.word2vec_weights import EmbeddingWeights, WindowBuffers
+from rnnkit.kernels.word_vector_simd import kernel
 
 CONTEXTS = ([7], [9, 12], [30, 5, 17], [8, 6, 39, 20, 11])
 
@@ -34,7 +34,7 @@ def _train_window(
     weights: EmbeddingWeights, contexts: Any, samples: OutputSamples, rate: np.float32, buffers: WindowBuffers
 ) -> float:
     clear_log_sum(buffers.log_sum)
-    skip_gram.train_window(weights, contexts, samples, 0, rate, buffers)
+    word2vec_updates.train_window(weights, contexts, samples, 0, rate, buffers)
     return negative_log_sum(buffers.log_sum)
 
 

@@ -25,10 +25,8 @@ from tests.kernels.word2vec_windows import (
 )
 from tests.references.word2vec import ContinuousBagOfWords, SkipGram
 
-from rnnkit.embeddings.train.word_composition import whole_word_composition
-from rnnkit.kernels import negative_sampling, splitmix
-from rnnkit.kernels.row_cache import RowCache, no_cache
-from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, unpadded_rows
+from rnnkit.embeddings.embedding_model import whole_word_composition
+from rnnkit.kernels import negative_sampling
 from rnnkit.kernels.word2vec_chunk import (
     CBOW,
     MAX_SEGMENT_WORDS,
@@ -43,6 +41,7 @@ from rnnkit.kernels.word2vec_chunk import (
     make_thread_state,
     train_chunk,
 )
+from rnnkit.kernels.word2vec_weights import Composition, EmbeddingWeights, RowCache, no_cache, unpadded_rows
 
 KINDS = {"skipgram": SKIP_GRAM, "cbow": CBOW, "subwords": SUBWORD_SKIP_GRAM}
 LOSSES = {"negative": NEGATIVE_SAMPLING, "nce": NCE, "softmax": SOFTMAX}
@@ -135,7 +134,7 @@ def train_with_autograd(weights: EmbeddingWeights, dimension: int, text: Text, m
     inputs_RD, outputs_VD = (unpadded_rows(flat, after.stride, dimension) for flat in after[:2])
     kind: Kind = SkipGram if method.kind == SKIP_GRAM else ContinuousBagOfWords
     noise = negative_sampling.make_noise_distribution(COUNTS, 0.75, method.negatives, method.loss == NCE)
-    seed, loss = np.uint64(splitmix.random_bits(SEED, 2)), 0.0
+    seed, loss = np.uint64(negative_sampling.random_bits(SEED, 2)), 0.0
     for words, targets, first in tasks(text.ids.tolist(), method):
         rows = members(composition, words)
         for number, target in enumerate(targets):

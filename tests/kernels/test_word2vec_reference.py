@@ -24,7 +24,7 @@ from tests.kernels.word2vec_windows import (
 from tests.references.word2vec import ContinuousBagOfWords
 
 from rnnkit.kernels import word2vec_reference
-from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, unpadded_rows
+from rnnkit.kernels.word2vec_weights import EmbeddingWeights, unpadded_rows
 
 
 def train_softmax(weights: EmbeddingWeights, dimension: int, rows: list[int], target: int, rate: float) -> Learned:

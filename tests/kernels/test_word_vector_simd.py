@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rnnkit.kernels.word_vector_compiler import kernel
 from rnnkit.kernels.word_vector_simd import (
     SCORES,
     WIDTH,
@@ -16,6 +15,7 @@ from rnnkit.kernels.word_vector_simd import (
     broadcast16,
     exponent8,
     horizontal_sums8,
+    kernel,
     load8,
     load16,
     mantissa8,

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from tests.references.word2vec import ContinuousBagOfWords, SkipGram
 from torch import Tensor
 
-from rnnkit.kernels.logistic_loss import LOG_SUM_FLOATS
 from rnnkit.kernels.negative_sampling import NO_REPEATS, TILE, TILE_LANES, OutputSamples, make_samples
-from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, HiddenRow, WindowBuffers, init_weights, unpadded_rows
+from rnnkit.kernels.word2vec_updates import LOG_SUM_FLOATS
+from rnnkit.kernels.word2vec_weights import EmbeddingWeights, HiddenRow, WindowBuffers, init_weights, unpadded_rows
 
 Kind = type[SkipGram] | type[ContinuousBagOfWords]
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.models import language_model
+from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
-from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
-from rnnkit.nn import activation_checkpointing
+from rnnkit.nn import device
 
 Case = tuple[Callable[[], nn.Module], Callable[[nn.Module], Tensor]]
 """How to make a network, and how to take its loss."""
@@ -91,7 +91,7 @@ def outcome(case: Case, checkpointing: bool) -> tuple[Tensor, dict[str, Tensor],
     torch.manual_seed(1)
     network = make()
     if checkpointing:
-        activation_checkpointing.enable_checkpointing(network)
+        device.enable_checkpointing(network)
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     kept: dict[int, int] = {}
     tensors = []
@@ -113,7 +113,7 @@ def outcome(case: Case, checkpointing: bool) -> tuple[Tensor, dict[str, Tensor],
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_same_losses_and_gradients_with_less_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activation_checkpointing, "MAX_SEGMENT_STEPS", 5)
+    monkeypatch.setattr(device, "MAX_SEGMENT_STEPS", 5)
     loss, gradients, kept = outcome(NETWORKS[name], checkpointing=False)
     found, others, less = outcome(NETWORKS[name], checkpointing=True)
     torch.testing.assert_close(found, loss, rtol=1e-6, atol=0)
@@ -139,7 +139,7 @@ def test_float16_is_recomputed_in_float16(arch: str) -> None:
         torch.manual_seed(1)
         network = language_model_of(arch=arch, embedding=12, dropout_embedding=0.0)()
         if checkpointing:
-            activation_checkpointing.enable_checkpointing(network)
+            device.enable_checkpointing(network)
         with torch.autocast("cpu", dtype=torch.float16):
             loss = lm_loss(network)
         torch.autograd.backward(loss)

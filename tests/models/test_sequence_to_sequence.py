@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from rnnkit.data.batch_sampler import pad_sequences, shift_right
-from rnnkit.decoding.beam_search import beam_search
-from rnnkit.decoding.greedy import greedy_search
+from rnnkit.decoding.beam_search import beam_search, greedy_search
 from rnnkit.decoding.stepper import SearchOptions
-from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
-from rnnkit.models.translation_stepper import TranslationStepper
+from rnnkit.models.steppers import TranslationStepper
 from rnnkit.nn import kinds
 from rnnkit.nn.device import autocast
 from rnnkit.nn.losses import reference_loss

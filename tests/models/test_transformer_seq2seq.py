@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnnkit.models.encoder_decoder import Memory
-from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.encoder_decoder import Memory, Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
+from rnnkit.models.steppers import TranslationStepper
 from rnnkit.models.transformer_seq2seq import TransformerDecoder
-from rnnkit.models.translation_stepper import TranslationStepper
-from rnnkit.nn import positional_encoding
+from rnnkit.nn import multihead_attention
 from rnnkit.nn.multihead_attention import MultiHeadAttention
 
 SOURCE, TARGET, SIZE, HEADS = 13, 11, 15, 3
@@ -49,7 +48,7 @@ def look(parts: Any, x_TE: Tensor, memory_SE: Tensor, rotary: bool, causal: bool
     for head in torch.arange(SIZE).chunk(HEADS):
         q_TD, k_SD = q_TE[:, head], k_SE[:, head]
         if rotary:
-            q_TD, k_SD = (positional_encoding.apply_rotary(part[None, None])[0, 0] for part in (q_TD, k_SD))
+            q_TD, k_SD = (multihead_attention.apply_rotary(part[None, None])[0, 0] for part in (q_TD, k_SD))
         scores_TS = q_TD @ k_SD.T / math.sqrt(len(head))
         if causal:
             scores_TS = scores_TS + torch.full_like(scores_TS, -math.inf).triu(1)
@@ -78,7 +77,7 @@ def reference(network: SequenceToSequence, source_S: Tensor, input_T: Tensor) ->
     x_SE = math.sqrt(SIZE) * network.source_embedding.weight[source_S]
     y_TE = math.sqrt(SIZE) * network.target_embedding.weight[input_T]
     if not rotary:
-        x_SE, y_TE = (part + positional_encoding.sinusoidal_encoding(len(part), SIZE) for part in (x_SE, y_TE))
+        x_SE, y_TE = (part + multihead_attention.sinusoidal_encoding(len(part), SIZE) for part in (x_SE, y_TE))
     for block in encoder.blocks:
         x_SE = sub_layer(block.around_attention, x_SE, lambda z, b=block: look(b.attention, z, z, rotary, causal=False))
         x_SE = sub_layer(block.around_feed_forward, x_SE, lambda z, b=block: feed_forward(b.feed_forward, z))

@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from rnnkit.nn.recurrent_attention import RecurrentAttention, initial_weights
+from rnnkit.nn.attention import RecurrentAttention, initial_weights
 
 A = TypeVar("A", bound=RecurrentAttention)
 

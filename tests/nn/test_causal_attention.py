@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rnnkit.nn import positional_encoding
+from rnnkit.nn import multihead_attention
 from rnnkit.nn.multihead_attention import CausalAttention
 
 BATCH, STEPS, SIZE, HEADS = 3, 7, 15, 5
@@ -30,7 +30,7 @@ def equations(module: CausalAttention, x_BTE: Tensor) -> Tensor:
     for head in torch.arange(SIZE).chunk(HEADS):
         q_BTD, k_BTD, v_BTD = q_BTE[..., head], k_BTE[..., head], v_BTE[..., head]
         if module.rotary:
-            q_BTD, k_BTD = (positional_encoding.apply_rotary(part.unsqueeze(1)).squeeze(1) for part in (q_BTD, k_BTD))
+            q_BTD, k_BTD = (multihead_attention.apply_rotary(part.unsqueeze(1)).squeeze(1) for part in (q_BTD, k_BTD))
         rows = []
         for step in range(STEPS):
             scores_BS = (k_BTD[:, : step + 1] @ q_BTD[:, step].unsqueeze(-1)).squeeze(-1) / math.sqrt(len(head))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from rnnkit.nn.cross_attention import MAX_KERNEL_QUERIES, CrossAttention
+from rnnkit.nn.attention import MAX_KERNEL_QUERIES, CrossAttention
 
 BATCH, TARGET, SOURCE, SIZE = 3, 5, 7, 4
 LENGTHS = (7, 2, 5)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rnnkit.nn.guided_attention import AlignmentLinks, guided_attention_loss, reference_guided_attention_loss
+from rnnkit.nn.attention import AlignmentLinks, guided_attention_loss, reference_guided_attention_loss
 
 BATCH, TARGET, SOURCE = 3, 5, 7
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 
 from rnnkit.kernels import dispatch
 from rnnkit.kernels.dispatch import cpu_features, int8_is_fast
-from rnnkit.nn.inference_linear import INT8_MAX, Int8Linear
+from rnnkit.nn.inference_layers import INT8_MAX, Int8Linear
 
 
 @pytest.mark.parametrize(

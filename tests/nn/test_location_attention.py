@@ -10,12 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rnnkit.nn.recurrent_attention import (
-    MAX_SHIFT,
-    LocationAttention,
-    location_alignments,
-    reference_location_alignments,
-)
+from rnnkit.nn.attention import MAX_SHIFT, LocationAttention, location_alignments, reference_location_alignments
 
 from .recurrent_attention_cases import LENGTHS, SIZE, assert_alike, attend, energies_and_previous
 

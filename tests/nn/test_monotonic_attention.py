@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rnnkit.nn.recurrent_attention import (
+from rnnkit.nn.attention import (
     MonotonicAttention,
     initial_weights,
     monotonic_alignments,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from rnnkit.kernels.dispatch import cpu_features
-from rnnkit.nn.inference_linear import PackedLinear
+from rnnkit.nn.inference_layers import PackedLinear
 
 pytestmark = pytest.mark.skipif(not cpu_features().avx2_fma, reason="the kernels do not suit this processor")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rnnkit.nn.recurrent_attention import LocationAttention, MonotonicAttention, RecurrentAttention, initial_weights
+from rnnkit.nn.attention import LocationAttention, MonotonicAttention, RecurrentAttention, initial_weights
 
 BATCH, STEPS, SOURCE, SIZE = 3, 5, 7, 4
 LENGTHS = (7, 2, 5)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rnnkit.nn.losses import reference_loss
-from rnnkit.nn.sampled_softmax import (
+from rnnkit.nn.losses import (
     NO_TOKEN,
     SIZE_MULTIPLE,
     propose,
+    reference_loss,
     reference_sampled_loss,
     sampled_loss,
     unigram_weights,

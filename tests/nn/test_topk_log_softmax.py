@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
-from rnnkit.nn.topk_log_softmax import LogitMask, reference_topk_log_softmax, topk_log_softmax
+from rnnkit.nn.inference_layers import LogitMask, reference_topk_log_softmax, topk_log_softmax
 
 
 def assert_same(logits_NV: torch.Tensor, count: int, excluded: list[int]) -> None:

@@ -42,10 +42,10 @@ class Case:
 TRAIN = ("train", "--work", "pairs", *SMALL, "--output")
 COUNT = ("train-lm", "--work", "text", "--arch", "ngram", "--output")
 
-WORD_VECTORS = ("word2vec_chunk", "word_hash_table", "ngram_hashing")
-ALIGNMENT = ("word_pair_table", "hmm_forward_backward", "ibm2_expectation", "grow_diag")
-TRAINING, DECODING = ("recurrent_sequence", "gemm"), ("recurrent_step", "attention_step", "topk", "gemm")
-NGRAMS = ("ngram_trie", "arpa_entries", "counting_sort")
+WORD_VECTORS = ("word2vec_chunk", "word_hashing")
+ALIGNMENT = ("word_alignment", "hmm_forward_backward", "ibm2_expectation")
+TRAINING, DECODING = ("recurrent_sequence", "gemm"), ("decoder_step", "gemm")
+NGRAMS = ("ngram_trie", "arpa_entries")
 
 COMMANDS = {
     "train-embeddings": Case(WORD_VECTORS, ("train-embeddings", *EMBEDDINGS)),

@@ -23,9 +23,9 @@ from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Event, WarningEvent
 from rnnkit.kernels import dispatch
 from rnnkit.stages.inference import decode
-from rnnkit.stages.inference.decode import DecodeOptions
+from rnnkit.stages.inference.decode_options import DecodeOptions
 from rnnkit.stages.text import align_words
-from rnnkit.stages.training import train_seq2seq
+from rnnkit.stages.training import train_seq2seq, train_seq2seq_options
 from rnnkit.text import special_tokens
 from rnnkit.text.vocabulary import Vocabulary
 
@@ -35,7 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has learned enough to say different things to different lines."""
     work = make_workspace(tmp_path_factory.mktemp("decode"))
     train_seq2seq.run(
-        train_seq2seq.TrainSeq2SeqOptions(
+        train_seq2seq_options.TrainSeq2SeqOptions(
             work=work,
             hidden=24,
             embedding=16,
@@ -133,7 +133,9 @@ def test_missing_model_names_the_command_that_makes_it(text: Path, tmp_path: Pat
 def _model_without_average(folder: Path, text: Path) -> Path:
     work = make_workspace(folder)
     train_seq2seq.run(
-        train_seq2seq.TrainSeq2SeqOptions(work=work, hidden=4, embedding=4, max_steps=1, threads=1, precision="fp32")
+        train_seq2seq_options.TrainSeq2SeqOptions(
+            work=work, hidden=4, embedding=4, max_steps=1, threads=1, precision="fp32"
+        )
     )
     return work / "model"
 

@@ -13,9 +13,9 @@ from tests.tiny_models import translator, translator_folder
 from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.models import store
-from rnnkit.stages.evaluation import score
+from rnnkit.stages.evaluation import score, score_options
 from rnnkit.stages.inference import decode
-from rnnkit.stages.inference.decode import DecodeOptions
+from rnnkit.stages.inference.decode_options import DecodeOptions
 from rnnkit.stages.training import average
 
 LONGEST = {"de": 8, "en": 6}
@@ -94,7 +94,7 @@ def test_a_model_without_the_record_is_bounded_too(tmp_path: Path, text: Path) -
 
 def test_scores_are_of_what_is_read(model: Path, text: Path) -> None:
     heard: list[Event] = []
-    lines = list(score.run(score.ScoreOptions(files=[text, text], model=model, threads=1), heard.append))
+    lines = list(score.run(score_options.ScoreOptions(files=[text, text], model=model, threads=1), heard.append))
     assert [one.score.tokens for one in lines[:-1]] == [4, 1, 13, 124, 4, 124]
     warning = next(one.text for one in heard if isinstance(one, WarningEvent) and "exceed" in one.text)
     assert warning.startswith("2 lines exceed")

@@ -31,8 +31,8 @@ from tests.tiny_models import (
 from rnnkit.errors import ArtefactError, FormatError, UsageError
 from rnnkit.events import Event, Note, Progress, null_listener
 from rnnkit.stages.inference import decode
-from rnnkit.stages.inference.decode import DecodeOptions
-from rnnkit.stages.inference.decode.record import record_path
+from rnnkit.stages.inference.decode_options import DecodeOptions
+from rnnkit.stages.inference.decode_record import record_path
 
 STOPPED = 100
 """Lines after which a run is interrupted."""

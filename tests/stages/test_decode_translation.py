@@ -17,11 +17,11 @@ from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import WarningEvent
 from rnnkit.models import model_weights
 from rnnkit.ngrams import write_arpa
-from rnnkit.stages.evaluation import score
+from rnnkit.stages.evaluation import score, score_options
 from rnnkit.stages.evaluation.score import LineScore, Summary
 from rnnkit.stages.files import convert_ngrams
 from rnnkit.stages.inference import decode
-from rnnkit.stages.inference.decode import DecodeOptions
+from rnnkit.stages.inference.decode_options import DecodeOptions
 from rnnkit.text import special_tokens
 from rnnkit.text.special_tokens import NAMES
 
@@ -30,7 +30,7 @@ LINES = ("the king sat on the mat", "", "Zzz yyy", "a dog ran", "the queen", "i 
 OPTIONS: dict[str, dict[str, Any]] = {
     "greedy": {"beam": 1},
     "beam": {"beam": 3, "nbest": 2},
-    "length": {"min_length": 4, "max_length": 6, "alpha": 0.3},
+    "length": {"min_length": 4, "max_length": 6, "length_penalty": 0.3},
     "repeats": {"no_repeat_ngram": 2},
     "diverse": {"beam": 4, "diversity": 0.5, "nbest": 4},
     "coverage": {"coverage_penalty": 0.3, "nbest": 2},
@@ -233,7 +233,9 @@ def test_nan_weights_are_reported_before_any_output(here: Path, tmp_path: Path) 
 
 def scored(here: Path, files: list[str], **changes: Any) -> tuple[list[LineScore], Summary]:
     paths = [here / name for name in files]
-    *lines, summary = score.run(score.ScoreOptions(**{"files": paths, "model": here / "a", "threads": 1, **changes}))
+    *lines, summary = score.run(
+        score_options.ScoreOptions(**{"files": paths, "model": here / "a", "threads": 1, **changes})
+    )
     assert isinstance(summary, Summary)
     return [one for one in lines if isinstance(one, LineScore)], summary
 
@@ -277,7 +279,7 @@ def test_translations_that_cannot_be_scored(
     (here / "empty").write_text("", encoding="utf-8")
     if files == ["-"]:
         with pytest.raises(error, match=message):
-            list(score.run(score.ScoreOptions(model=here / "a", **changes)))
+            list(score.run(score_options.ScoreOptions(model=here / "a", **changes)))
         return
     with pytest.raises(error, match=message):
         scored(here, files, **changes)
@@ -323,7 +325,7 @@ def test_copied_words_are_decoded_and_scored_alike(here: Path) -> None:
     assert not any("<unk>" in one["text"] for line in lines for one in line["outputs"])
     texts = [line["outputs"][0]["text"] if line["outputs"] else "" for line in lines]
     (here / "copied").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-    pair = score.ScoreOptions(files=[here / "text", here / "copied"], model=here / "copy", threads=1)
+    pair = score_options.ScoreOptions(files=[here / "text", here / "copied"], model=here / "copy", threads=1)
     scored = [one for one in score.run(pair) if isinstance(one, LineScore)]
     for line, one in zip(lines, scored, strict=True):
         if line["source_tokens"]:

@@ -16,12 +16,12 @@ from rnnkit.errors import ArtefactError, ConfigError, DataError, RnnkitError, Us
 from rnnkit.events import Event, Note, Progress
 from rnnkit.io import manifest
 from rnnkit.models import model_weights
-from rnnkit.stages.inference import decode
+from rnnkit.stages.inference import decode, decode_options
 from rnnkit.stages.text import align, align_words
-from rnnkit.stages.training import train_seq2seq
-from rnnkit.stages.training.setup.model_directory import TrainingResult
-from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
-from rnnkit.training import metrics
+from rnnkit.stages.training import train_seq2seq, train_seq2seq_options
+from rnnkit.stages.training.run_folder import TrainingResult
+from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
+from rnnkit.training import checkpoint
 
 SMALL: dict[str, Any] = {
     "hidden": 12, "embedding": 12, "batch_tokens": 120, "warmup": 5, "max_steps": 12, "validate_every": 6,
@@ -60,7 +60,7 @@ def model(work: Path) -> Path:
 
 
 def test_training_validates_and_records(work: Path, model: Path) -> None:
-    records = [record for record in metrics.read(model / metrics.METRICS_FILE) if "nll" in record]
+    records = [record for record in checkpoint.read_metrics(model / checkpoint.METRICS_FILE) if "nll" in record]
     found = [record["attention_loss"] for record in records]
     assert len(found) == 4
     assert all(0.5 < nats < 3 for nats in found)
@@ -73,7 +73,7 @@ def test_training_validates_and_records(work: Path, model: Path) -> None:
 def test_progress_is_reported(work: Path, tmp_path: Path) -> None:
     heard: list[Event] = []
     made = train_seq2seq.run(
-        train_seq2seq.TrainSeq2SeqOptions(
+        train_seq2seq_options.TrainSeq2SeqOptions(
             work=work, output=tmp_path / "model", guided_attention=work / "links", **SMALL
         ),
         heard.append,
@@ -90,7 +90,9 @@ def test_guided_weight_zero_disables_guidance(work: Path, tmp_path: Path) -> Non
         assert (plain / name).read_bytes() == (nothing / name).read_bytes(), name
     for folder in (plain, nothing):
         assert "links" not in manifest.read(folder, "model", 1).inputs
-        assert all("attention_loss" not in record for record in metrics.read(folder / metrics.METRICS_FILE))
+        assert all(
+            "attention_loss" not in record for record in checkpoint.read_metrics(folder / checkpoint.METRICS_FILE)
+        )
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,9 @@ def test_any_network_with_attention_can_be_guided(work: Path, tmp_path: Path, ch
     network = json.loads((folder / "config.json").read_text())["network"]
     assert network["guided_head"] is (network["attention"] == "multihead")
     (tmp_path / "text").write_text("Der Hund schläft.\n", encoding="utf-8")
-    asked = decode.DecodeOptions(files=[tmp_path / "text"], model=[folder], alignments=tmp_path / "links", threads=1)
+    asked = decode_options.DecodeOptions(
+        files=[tmp_path / "text"], model=[folder], alignments=tmp_path / "links", threads=1
+    )
     assert len(list(decode.run(asked))) == 1
 
 

@@ -20,11 +20,11 @@ from rnnkit.errors import ArtefactError, ConfigError, DataError, RnnkitError, Us
 from rnnkit.events import Event, Note
 from rnnkit.io import manifest
 from rnnkit.models import model_weights, pretrained_embeddings
-from rnnkit.stages.inference import decode
+from rnnkit.stages.inference import decode, decode_options
 from rnnkit.stages.training import train_seq2seq
-from rnnkit.stages.training.setup.initial_weights import PretrainedEmbeddings
-from rnnkit.stages.training.setup.model_directory import TrainingResult
-from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
+from rnnkit.stages.training.run_folder import TrainingResult
+from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
+from rnnkit.stages.training.training_inputs import PretrainedEmbeddings
 from rnnkit.text.vocabulary import Vocabulary
 
 DIMENSION = 10
@@ -101,7 +101,7 @@ def test_frozen_source_embeddings_stay_the_vectors(
     assert f" parameters ({size:,} frozen), float32 on cpu, 1 threads" in notes[1]
     text = tmp_path / "text.de"
     text.write_text("Der Hund.\n", encoding="utf-8")
-    assert len(list(decode.run(decode.DecodeOptions(files=[text], model=[tmp_path / "a"])))) == 1
+    assert len(list(decode.run(decode_options.DecodeOptions(files=[text], model=[tmp_path / "a"])))) == 1
 
 
 def test_two_files_are_for_source_and_target(

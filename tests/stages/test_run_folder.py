@@ -11,7 +11,7 @@ from tests.raising import raises
 
 from rnnkit.errors import ArtefactError
 from rnnkit.io import lock, manifest
-from rnnkit.stages.training.setup import run_folder
+from rnnkit.stages.training import run_folder
 
 KIND = "model"
 

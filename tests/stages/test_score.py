@@ -19,8 +19,9 @@ from rnnkit.evaluation.perplexity import make_evaluator
 from rnnkit.evaluation.perplexity import token_log_probs as score_text
 from rnnkit.events import Event, Note
 from rnnkit.stages.evaluation import score
-from rnnkit.stages.evaluation.score import LineScore, ScoreOptions, Summary
-from rnnkit.stages.text import align, tokenize, vocab
+from rnnkit.stages.evaluation.score import LineScore, Summary
+from rnnkit.stages.evaluation.score_options import ScoreOptions
+from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
 from rnnkit.text import special_tokens
 
 LINES = ["the king sat on the mat", "", "i am  very Ümlaut hungry", "the dog ran", "the dog ran", "the dog"] * 3
@@ -257,7 +258,7 @@ def aligned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, lines in (("train.en", LINES * 3), ("valid.en", SEEN), ("test.en", LINES)):
         (root / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     work = root / "work"
-    tokenize.run(tokenize.TokenizeOptions(files=sorted(root.glob("*.en")), type="words", work=work))
+    tokenize.run(tokenize_options.TokenizeOptions(files=sorted(root.glob("*.en")), type="words", work=work))
     vocab.run(vocab.VocabOptions(work=work))
     align.run(align.AlignOptions(text="en", work=work))
     return work

@@ -16,9 +16,10 @@ from rnnkit.errors import ArtefactError
 from rnnkit.events import Event, WarningEvent, null_listener
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.stages.evaluation import score
-from rnnkit.stages.evaluation.score import LineScore, ScoreOptions, Summary
+from rnnkit.stages.evaluation.score import LineScore, Summary
+from rnnkit.stages.evaluation.score_options import ScoreOptions
 from rnnkit.stages.files import convert_ngrams
-from rnnkit.stages.inference import decode
+from rnnkit.stages.inference import decode, decode_options
 from rnnkit.text.vocabulary import Vocabulary
 
 TEXT = "".join(f"{line}\n" for line in tiny_models.TEXT) + "a zebra sat on the mat\n\nthe gnu ran\n"
@@ -121,7 +122,7 @@ def test_word_and_character_models_are_not_mixed(here: Path, one: str, other: st
 
 
 def fused(here: Path, *speakers: str, events: list[Event] | None = None) -> list[str]:
-    options = decode.DecodeOptions(
+    options = decode_options.DecodeOptions(
         files=[here / "text"], model=[here / "translator"], fusion=[str(here / one) for one in speakers], beam=3,
         json=True, threads=1, device="cpu",
     )  # fmt: skip

@@ -11,7 +11,7 @@ from tests.raising import raises
 
 from rnnkit.errors import UsageError
 from rnnkit.options.declare import STDIN
-from rnnkit.stages.evaluation.score.options import FLATNESSES, MixtureWeights, ScoreOptions, check, check_model
+from rnnkit.stages.evaluation.score_options import FLATNESSES, MixtureWeights, ScoreOptions, check, check_model
 from rnnkit.stages.shared_options import parse_weighted_model
 
 

@@ -12,11 +12,12 @@ from tests import tiny_models
 
 from rnnkit.events import Event, WarningEvent
 from rnnkit.stages.evaluation import score
-from rnnkit.stages.evaluation.score import ScoreOptions, Summary
-from rnnkit.stages.text import align, detokenize, tokenize, vocab
-from rnnkit.stages.training import train_lm
+from rnnkit.stages.evaluation.score import Summary
+from rnnkit.stages.evaluation.score_options import ScoreOptions
+from rnnkit.stages.text import align, detokenize, tokenize, tokenize_options, vocab
+from rnnkit.stages.training import train_lm, train_lm_options
 from rnnkit.text.lines import read_lines
-from rnnkit.text.tokenizers.store import load_tokenizer
+from rnnkit.text.tokenizer_store import load_tokenizer
 
 TRAIN = ["the king sat on the mat", "a small dog ran over it", "the queen, you know, is in Köln", "it ran"] * 12
 TEST = ["the dog sat on the mat", "a queen ran over the king", "the small king is in Köln"] * 3
@@ -39,10 +40,10 @@ def work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     root = tmp_path_factory.mktemp(request.param)
     files = [write(root / "train.en", TRAIN), write(root / "valid.en", TEST)]
     work = root / "work"
-    tokenize.run(tokenize.TokenizeOptions(files=files, type=request.param, lowercase=True, work=work))
+    tokenize.run(tokenize_options.TokenizeOptions(files=files, type=request.param, lowercase=True, work=work))
     vocab.run(vocab.VocabOptions(work=work))
     align.run(align.AlignOptions(text="en", work=work))
-    train_lm.run(train_lm.TrainLMOptions(work=work, arch="ngram", order=3))
+    train_lm.run(train_lm_options.TrainLMOptions(work=work, arch="ngram", order=3))
     return work
 
 

@@ -15,13 +15,12 @@ from tests.workspaces import make_workspace
 from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, TrainingError, UsageError
 from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.io import manifest
-from rnnkit.stages.inference import decode
-from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.stages.training import average, train, train_seq2seq
-from rnnkit.stages.training.setup.model_directory import TrainingResult
-from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
-from rnnkit.stages.training.train_seq2seq.options import PRESETS, apply_preset
-from rnnkit.training import loss_scaling, metrics
+from rnnkit.stages.inference import decode, decode_options
+from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
+from rnnkit.stages.training import average, train, train_seq2seq, train_seq2seq_options
+from rnnkit.stages.training.run_folder import TrainingResult
+from rnnkit.stages.training.train_seq2seq_options import PRESETS, TrainSeq2SeqOptions, apply_preset
+from rnnkit.training import checkpoint
 from rnnkit.training.training_step import NetworkTask
 
 
@@ -74,7 +73,7 @@ def test_a_model_directory_has_all_it_promises_and_is_whole(model: Path) -> None
 
 
 def test_metrics_have_steps_and_validations(model: Path) -> None:
-    records = list(metrics.read(model / metrics.METRICS_FILE))
+    records = list(checkpoint.read_metrics(model / checkpoint.METRICS_FILE))
     assert [record["step"] for record in records if "nll" in record] == [4, 8, 12, 16, 20, 24]
     validations = [record for record in records if "validation" in record]
     assert [record["step"] for record in validations] == [8, 16, 24]
@@ -84,7 +83,11 @@ def test_metrics_have_steps_and_validations(model: Path) -> None:
 
 def test_loss_breaks_ties_of_the_measure(work: Path, tmp_path: Path) -> None:
     result = trained(work, tmp_path / "model", measure="accuracy", patience=1)
-    checks = [r["validation"] for r in metrics.read(tmp_path / "model" / metrics.METRICS_FILE) if "validation" in r]
+    checks = [
+        r["validation"]
+        for r in checkpoint.read_metrics(tmp_path / "model" / checkpoint.METRICS_FILE)
+        if "validation" in r
+    ]
     assert [check["accuracy"] for check in checks] == [0, 0, 0]
     assert checks[0]["loss"] > checks[1]["loss"] > checks[2]["loss"]
     assert result.best_step == 24
@@ -119,7 +122,7 @@ def test_the_same_command_gives_the_same_bytes(work: Path, model: Path, tmp_path
 def test_every_option_trains_and_decodes(work: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     result = trained(work, tmp_path / "model", max_steps=6, validate_every=6, **changes)
     (work.parent / "two.de").write_text("Der Hund schläft.\n\nEin Haus.\n", encoding="utf-8")
-    lines = list(decode.run(decode.DecodeOptions(files=[work.parent / "two.de"], model=[result.model], beam=2)))
+    lines = list(decode.run(decode_options.DecodeOptions(files=[work.parent / "two.de"], model=[result.model], beam=2)))
     assert len(lines) == 3
     assert lines[1] == "", "an empty line stays empty"
 
@@ -178,7 +181,7 @@ def test_ema_weights_are_validated_and_saved(work: Path, tmp_path: Path) -> None
     losses = [
         next(
             record["validation"]["loss"]
-            for record in metrics.read(folder / metrics.METRICS_FILE)
+            for record in checkpoint.read_metrics(folder / checkpoint.METRICS_FILE)
             if "validation" in record
         )
         for folder in (moved, plain)
@@ -203,7 +206,7 @@ def test_weights_under_their_old_names_are_read_and_tuned_on(work: Path, model: 
         del document["network"][name]
     (old / "config.json").write_text(json.dumps(document))
     text = work_text(tmp_path)
-    lines = [list(decode.run(decode.DecodeOptions(files=[text], model=[folder]))) for folder in (old, model)]
+    lines = [list(decode.run(decode_options.DecodeOptions(files=[text], model=[folder]))) for folder in (old, model)]
     assert lines[0] == lines[1]
     tuned = trained(work, tmp_path / "tuned", init_from=old, max_steps=4, learning_rate=0.0).model
     found, wanted = train_weights(tuned / "best.safetensors"), train_weights(model / "best.safetensors")
@@ -237,15 +240,15 @@ def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(
     assert isinstance(resumed, TrainingResult)
     for name in ("best.safetensors", "average.safetensors", "last/weights.safetensors", "last/optimiser.safetensors"):
         assert (folder / name).read_bytes() == (model / name).read_bytes(), name
-    steps = [record["step"] for record in metrics.read(folder / metrics.METRICS_FILE) if "nll" in record]
+    steps = [record["step"] for record in checkpoint.read_metrics(folder / checkpoint.METRICS_FILE) if "nll" in record]
     assert steps == [4, 8, 12, 16, 20, 24]
 
 
 def test_float16_skips_overflows_and_resumes_loss_scale(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**26)
-    monkeypatch.setattr(loss_scaling, "GROWTH_INTERVAL", 3)
+    monkeypatch.setattr("rnnkit.training.optimizer.INITIAL_LOSS_SCALE", 2.0**26)
+    monkeypatch.setattr("rnnkit.training.optimizer.GROWTH_INTERVAL", 3)
     changes = {"arch": "transformer", "embedding": 12, "precision": "fp16", "accumulate": 2}
     heard: list[Event] = []
     whole = train_seq2seq.run(options(work, tmp_path / "whole", **changes), heard.append)
@@ -262,8 +265,8 @@ def test_float16_skips_overflows_and_resumes_loss_scale(
     same = ("best", "last/weights", "last/optimiser", "last/loss-scale")
     for name in (f"{part}.safetensors" for part in same):
         assert (resumed.model / name).read_bytes() == (whole.model / name).read_bytes(), name
-    lines = [[(record["loss_scale"], record["skipped_steps"]) for record in metrics.read(model / metrics.METRICS_FILE)
-              if "nll" in record] for model in (whole.model, resumed.model)]  # fmt: skip
+    records = [list(checkpoint.read_metrics(model / checkpoint.METRICS_FILE)) for model in (whole.model, resumed.model)]
+    lines = [[(one["loss_scale"], one["skipped_steps"]) for one in each if "nll" in one] for each in records]
     assert lines[0] == lines[1]
     skipped = sum(count for _, count in lines[0])
     assert lines[0][0][1] > 2
@@ -345,7 +348,7 @@ def test_fine_tuning_interrupted_before_a_checkpoint_restarts(work: Path, model:
 def test_new_text_is_aligned_with_what_the_model_carries(work: Path, model: Path, tmp_path: Path) -> None:
     texts = [work.parent / f"{split}.{side}" for split in ("train", "valid") for side in ("de", "en")]
     new = tmp_path / "new"
-    tokenize.run(tokenize.TokenizeOptions(files=texts, model=model / "tokenizer", work=new))
+    tokenize.run(tokenize_options.TokenizeOptions(files=texts, model=model / "tokenizer", work=new))
     align.run(align.AlignOptions(source="de", target="en", vocab=[model / "vocab.tsv"], work=new))
     result = train_seq2seq.run(
         options(new, tmp_path / "tuned", vocab=[model / "vocab.tsv"], tokenizer=model / "tokenizer", init_from=model)
@@ -377,7 +380,7 @@ def test_one_sided_data_is_refused(tmp_path: Path) -> None:
     work = make_workspace(tmp_path)
     align.run(align.AlignOptions(text="en", work=work, overwrite=True))
     with raises(DataError, "one side", "en", path=work / "data"):
-        train_seq2seq.run(train_seq2seq.TrainSeq2SeqOptions(work=work))
+        train_seq2seq.run(train_seq2seq_options.TrainSeq2SeqOptions(work=work))
 
 
 def test_dry_run_counts_and_writes_nothing(work: Path, tmp_path: Path) -> None:
@@ -405,7 +408,7 @@ def test_activation_checkpointing_gives_the_same_model(
     assert all(float((found[name] - wanted[name]).abs().max()) <= margin for name in wanted)
     assert manifest.read(again, "model", 1).options["recompute"] is True
     turned_on: list[Any] = []
-    monkeypatch.setattr("rnnkit.nn.activation_checkpointing.enable_checkpointing", turned_on.append)
+    monkeypatch.setattr("rnnkit.nn.device.enable_checkpointing", turned_on.append)
     for recomputed in (False, True):
         train_seq2seq.run(options(work, tmp_path / "dry", max_steps=4, dry_run=True, recompute=recomputed, **changes))
     assert len(turned_on) == 1
@@ -435,7 +438,7 @@ def test_a_model_file_cut_short_is_named(model: Path, tmp_path: Path, name: str,
     content = (copy / name).read_bytes()
     (copy / name).write_bytes(content[: int(len(content) * keep)])
     with pytest.raises((FormatError, DataError)) as raised:
-        list(decode.run(decode.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
+        list(decode.run(decode_options.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
     assert name.partition(".")[0] in str(raised.value)
 
 
@@ -446,7 +449,7 @@ def test_a_flipped_byte_in_the_weights_is_noticed(model: Path, tmp_path: Path) -
     content[-100] ^= 1
     (copy / "best.safetensors").write_bytes(content)
     with pytest.raises(FormatError, match=r"best\.safetensors is damaged"):
-        list(decode.run(decode.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
+        list(decode.run(decode_options.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
 
 
 def test_a_model_of_a_newer_format_is_refused(model: Path, tmp_path: Path) -> None:
@@ -455,7 +458,7 @@ def test_a_model_of_a_newer_format_is_refused(model: Path, tmp_path: Path) -> No
     meta = json.loads((copy / "meta.json").read_text())
     (copy / "meta.json").write_text(json.dumps({**meta, "version": 99}))
     with pytest.raises(FormatError, match="has format version 99; this rnnkit reads up to 1"):
-        list(decode.run(decode.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
+        list(decode.run(decode_options.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
 
 
 def work_text(folder: Path) -> Path:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rnnkit.alignment.bitext import Bitext
 from rnnkit.errors import DataError
 from rnnkit.io.atomic import atomic_file
-from rnnkit.kernels.word_pair_table import (
+from rnnkit.kernels.word_alignment import (
     EMPTY_SLOT,
     FREE_KEY,
     WordPairTable,

@@ -10,12 +10,11 @@ from rnnkit.options.declare import check
 
 if TYPE_CHECKING:
     from rnnkit.evaluation.translation_metrics import MetricScore
-    from rnnkit.stages.training.setup.model_directory import TrainingResult
-    from rnnkit.stages.training.train_lm import TrainLMOptions
-    from rnnkit.stages.training.train_lm.ngram_training import NgramTrainingCost, NgramTrainingResult
-    from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
-    from rnnkit.stages.vectors.train_embeddings import TrainEmbeddingsOptions, TrainEmbeddingsResult
-    from rnnkit.stages.vectors.train_embeddings.command import EmbeddingTrainingEstimate
+    from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainingResult
+    from rnnkit.stages.training.train_embeddings import EmbeddingTrainingEstimate, TrainEmbeddingsResult
+    from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
+    from rnnkit.stages.training.train_lm_options import TrainLMOptions
+    from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
     from rnnkit.training.dry_run import CostEstimate
 
 
@@ -51,7 +50,7 @@ def train_embeddings(
     options: TrainEmbeddingsOptions, listen: Listener = null_listener
 ) -> TrainEmbeddingsResult | EmbeddingTrainingEstimate:
     """Train word vectors, as `rnnkit train-embeddings`; arguments and errors as for `train_seq2seq`."""
-    from rnnkit.stages.vectors import train_embeddings as command
+    from rnnkit.stages.training import train_embeddings as command
 
     check(options)
     return command.run(options, listen)

@@ -12,7 +12,7 @@ from typing import Any
 from rnnkit.cli import launching, paths
 from rnnkit.cli.command import Command
 from rnnkit.cli.console import Console, duration
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.stages.training import train as train_stage
 from rnnkit.system.machine import ResourceLimits, format_bytes
 
@@ -89,5 +89,5 @@ COMMANDS = (
     Command("train", "Train the kind of model that the data is for", train, module="training.train"),
     Command("train-seq2seq", "Train a sequence-to-sequence model", train, module="training.train_seq2seq"),
     Command("train-lm", "Train a language model", train, module="training.train_lm"),
-    Command("train-embeddings", "Train word vectors", learn_vectors, module="vectors.train_embeddings"),
+    Command("train-embeddings", "Train word vectors", learn_vectors, module="training.train_embeddings"),
 )

@@ -59,16 +59,18 @@ def answer_apart(stage: ModuleType, options: Any, console: Console) -> int:
 
 COMMANDS = (
     Command("decode", "Translate, generate text, or fill gaps", decode, json=False, module="inference.decode"),
-    Command("neighbors", "Find the nearest neighbors of a word", answer_apart, json=False, module="vectors.neighbors"),
-    Command("similarity", "Compute the similarity of two words", answer, json=False, module="vectors.similarity"),
     Command(
-        "analogy", "Add and subtract words: king - man + woman", answer_apart, json=False, module="vectors.analogy"
+        "neighbors", "Find the nearest neighbors of a word", answer_apart, json=False, module="inference.neighbors"
+    ),
+    Command("similarity", "Compute the similarity of two words", answer, json=False, module="inference.similarity"),
+    Command(
+        "analogy", "Add and subtract words: king - man + woman", answer_apart, json=False, module="inference.analogy"
     ),
     Command(
         "odd-one-out",
         "Find the word that does not match the others",
         answer,
         json=False,
-        module="vectors.odd_one_out",
+        module="inference.odd_one_out",
     ),
 )

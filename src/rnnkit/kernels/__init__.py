@@ -9,22 +9,20 @@ and backward kernels. `docs/kernels.md` explains the design and how to add a ker
 
 Neural networks, on tensors by address, on torch's threads:
 
-    openmp, threads              torch's OpenMP runtime; running a kernel on its threads
-    simd, activations            vectors of sixteen float32 lanes; exp, sigmoid and tanh of them
-    gemm                         matrix products of few rows
-    recurrent_sequence           RNN, LSTM and GRU over whole sequences, forward and backward
-    recurrent_step               one step of them, for decoding
-    mingru_scan                  minGRU over whole sequences, forward and backward
-    attention_step, topk         attention of few queries, and top-k of logits, for decoding
-    quantization                 the passes around int8 products
+    threads                      running a kernel on torch's threads
+    simd                         vectors of sixteen float32 lanes; exp, sigmoid and tanh of them
+    gemm                         matrix products of few rows, and the passes around int8 products
+    recurrent_sequence           RNN, LSTM, GRU and minGRU over whole sequences, forward and backward
+    decoder_step                 one step of decoding: recurrent cell, attention of few queries, top k of logits
 
 Word vectors, n-grams and word alignment, on NumPy arrays, without torch:
 
-    skip_gram, cbow              updates of one window; word2vec_chunk runs them over a chunk of text
-    negative_sampling            and logistic_loss, row_cache, splitmix, word_vector_simd: their parts
-    word2vec_reference           the same in plain loops
-    word_hash_table              ids of words; ngram_hashing, buckets of character n-grams
-    counting_sort, ngram_trie    n-gram counts, and look-up in a back-off model; arpa_entries, ARPA files
+    word2vec_chunk               training on a chunk of text; word2vec_reference, the same in plain loops
+    word2vec_updates             the update of one window in skip-gram and CBOW, with loss and gradient
+    negative_sampling            subsampling, noise words and random numbers
+    word2vec_weights             weight matrices and row caches; word_vector_simd, vectors of float32
+    word_hashing                 ids of words, and hashes of character n-grams
+    ngram_trie                   n-gram counts, and look-up in a back-off model; arpa_entries, ARPA files
     ibm2_expectation             expected counts of the diagonal model; hmm_forward_backward, of the HMM
-    word_pair_table, grow_diag   lexical translation table; symmetrization
+    word_alignment               lexical translation table; symmetrization
 """

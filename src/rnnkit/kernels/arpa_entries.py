@@ -1,7 +1,7 @@
 """Kernels that format and parse the entries of ARPA files: `log10 p<TAB>word word ...[<TAB>back-off]`.
 
 The parser covers the regular form, which nearly all entries have, and stops at any other line; then
-`rnnkit.ngrams.arpa.arpa_reader.parse_entry` parses or rejects that line.
+`rnnkit.ngrams.arpa_reader.parse_entry` parses or rejects that line.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnkit.kernels.array_types import Float32Array, Int32Array, Int64Array, UInt8Array
-from rnnkit.kernels.compiler import Compiler
+from rnnkit.kernels.compiler import Compiler, Float32Array, Int32Array, Int64Array, UInt8Array
 
 _compiler = Compiler(Path(__file__).parent)
 kernel, inlined = _compiler.kernel, _compiler.inlined

@@ -19,16 +19,26 @@ from typing import Any, TypeVar
 
 import llvmlite
 import numba
+import numpy as np
 from numba import types
 from numba.core import caching, compiler
 from numba.core.serialize import dumps
 from numba.extending import lower_builtin, type_callable
+from numpy.typing import NDArray
 
 from rnnkit.errors import ConfigError
 from rnnkit.kernels import kernel_cache
 
 _REASSOCIATION_FLAGS = {"nsz", "arcp", "contract", "reassoc"}
 """Flags of `fastmath` that allow sums to be reordered; NaN and infinity are preserved, so that checks find them."""
+
+BoolArray = NDArray[np.bool_]
+UInt8Array = NDArray[np.uint8]
+Int32Array = NDArray[np.int32]
+Int64Array = NDArray[np.int64]
+Float32Array = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
+"""Arrays that kernels take, named after their element type."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 

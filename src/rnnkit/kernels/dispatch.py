@@ -6,13 +6,13 @@ in one place. Importing this module does not import Numba; `cpu_features` does, 
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
-
-from rnnkit.kernels.openmp import parallel_region
 
 MIN_ROWS_FOR_KERNELS = 16
 """Rows (batch x time steps) from which a recurrent layer runs on our kernels.
@@ -53,6 +53,21 @@ def cpu_features() -> CpuFeatures:
         avx512_bf16="+avx512bf16" in found,
         avx512_bytes="+avx512bw" in found,
     )
+
+
+@cache
+def parallel_region() -> Any:
+    """Return `GOMP_parallel(function, argument, threads, flags)` of the OpenMP runtime that torch uses, or None.
+
+    Compilers emit calls of it for parallel regions; kernels join torch's threads through it.
+    """
+    try:
+        function = ctypes.CDLL(torch._C.__file__).GOMP_parallel
+    except (AttributeError, OSError):
+        return None
+    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+    function.restype = None
+    return function
 
 
 def layer_kernels_apply(x: Tensor, weight: Tensor) -> bool:

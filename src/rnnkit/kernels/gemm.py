@@ -1,12 +1,18 @@
-"""Matrix products of few rows inside compiled kernels (GEMM), as each step of a recurrent network needs them.
+"""Matrix products inside compiled kernels (GEMM): of few rows in panels, and the passes around int8 products.
 
-Libraries are at their best with many rows. With ten to thirty rows, it pays to keep the sums of a tile, a few rows by
-one panel of columns, in registers while the depth runs by. A matrix is packed into panels first: (depth, PANEL_WIDTH)
-each, contiguous, with zeros where the matrix has no more columns, so that they stream from the cache.
+Libraries are at their best with many rows. With the ten to thirty rows of a recurrent step, it pays to keep the sums of
+a tile, a few rows by one panel of columns, in registers while the depth runs by. A matrix is packed into panels first:
+(depth, PANEL_WIDTH) each, contiguous, with zeros where the matrix has no more columns, so that they stream from the
+cache.
 
 With `bf16`, rows and matrix are bfloat16 and the sums float32. Each 32-bit element then holds two numbers that are
 adjacent in depth, as the instruction `VDPBF16PS` takes them, so that the depth in elements is half as long; it must be
 even.
+
+int8 products are torch's; `quantize` and `dequantize` go over their input and output once each:
+
+    q_ni = round(x_ni / s_n)           s_n = max_i |x_ni| / 127
+    y_no = s_n t_o a_no + b_o          a: int32 product of q and the quantized weights, t_o: scale of each output
 """
 
 from __future__ import annotations
@@ -29,15 +35,21 @@ from rnnkit.kernels.simd import (
     VECTOR_F32,
     VECTOR_I32,
     WIDTH,
+    broadcast,
     element_pointer,
     lane_mask,
     load,
+    load_int32,
     masked_store,
+    maximum,
     offset,
     pack_bf16_pairs,
     read_float32,
+    reduce_max,
+    round_nearest,
     splat,
     store,
+    store_int8,
     write_float32,
 )
 from rnnkit.kernels.threads import FIRST_FIELD, TASKS, inlined, next_task
@@ -283,4 +295,61 @@ def _pack_transposed(args: Any) -> None:
             for k in range(depth):
                 element = read_float32(matrix, (first + column) * depth + k) if first + column < columns else _ZERO
                 write_float32(panel, k * PANEL_WIDTH + column, element)
+        task = next_task(args)
+
+
+ROWS, COLUMNS, INPUT, QUANTIZED, SCALES = range(FIRST_FIELD, FIRST_FIELD + 5)
+"""Fields of `quantize`: N, I, and the addresses of
+
+    input      (N, I)  x, float32
+    quantized  (N, I)  q, int8, output
+    scales     (N)     s, float32, output
+"""
+
+SUMS, OUTPUT, ROW_SCALES, COLUMN_SCALES, BIAS = range(FIRST_FIELD + 2, FIRST_FIELD + 7)
+"""Fields of `dequantize`: N and O as above, and the addresses of
+
+    sums           (N, O)  a, int32
+    output         (N, O)  y, float32, output; may overlay the sums
+    row scales     (N)     s
+    column scales  (O)     t
+    bias           (O)     b
+"""
+
+INT8_MAX = np.float32(127)
+_ONE, _MIN_SCALE = np.float32(1), np.float32(1e-30)
+
+
+def quantize(args: Any) -> None:
+    """Quantize rows; each task is a range of rows."""
+    columns = args[COLUMNS]
+    task = next_task(args)
+    while task < args[TASKS]:
+        for row in range(args[ROWS] * task // args[TASKS], args[ROWS] * (task + 1) // args[TASKS]):
+            x_row = offset(args[INPUT], row * columns, False)
+            largest = broadcast(_MIN_SCALE)
+            for i in range(0, columns, WIDTH):
+                x = load(x_row, i, columns - i, False)
+                largest = maximum(maximum(x, broadcast(_ZERO) - x), largest)
+            scale = reduce_max(largest) / INT8_MAX
+            write_float32(args[SCALES], row, scale)
+            inverse = broadcast(_ONE / scale)
+            for i in range(0, columns, WIDTH):
+                x = load(x_row, i, columns - i, False)
+                store_int8(args[QUANTIZED], row * columns + i, round_nearest(x * inverse), columns - i)
+        task = next_task(args)
+
+
+def dequantize(args: Any) -> None:
+    """Scale int32 sums and add the bias; each task is a range of rows."""
+    columns = args[COLUMNS]
+    task = next_task(args)
+    while task < args[TASKS]:
+        for row in range(args[ROWS] * task // args[TASKS], args[ROWS] * (task + 1) // args[TASKS]):
+            scale = broadcast(read_float32(args[ROW_SCALES], row))
+            for o in range(0, columns, WIDTH):
+                remaining = columns - o
+                sums = load_int32(args[SUMS], row * columns + o, remaining) * scale
+                output = sums * load(args[COLUMN_SCALES], o, remaining, False) + load(args[BIAS], o, remaining, False)
+                store(args[OUTPUT], row * columns + o, output, remaining, False)
         task = next_task(args)

@@ -1,7 +1,7 @@
 """Kernels of IBM Model 2 with a diagonal prior: posteriors, expected counts and links.
 
-`rnnkit.alignment.ibm2` has the equations. The prior falls by a constant factor from one source word to the next on
-either side of the diagonal, so that one row of it takes two calls of exp.
+`rnnkit.alignment.alignment_models` has the equations. The prior falls by a constant factor from one source word to the
+next on either side of the diagonal, so that one row of it takes two calls of exp.
 
 Legend: m source words and n target words in a sentence pair; i is a target position and j a source position, both from
 0; column m of an array (T, S) belongs to the NULL word.
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.kernels.word_pair_table import BitextChunk, Counts, WordPairTable, find_slot, inlined, kernel
+from rnnkit.kernels.word_alignment import BitextChunk, Counts, WordPairTable, find_slot, inlined, kernel
 
 NULL_LINK = -1
 """Stands for the NULL word where a target word's source position is given."""

@@ -1,8 +1,11 @@
 """Subsampling of frequent words, and negative sampling: the output rows that each target is compared with.
 
 Both follow Mikolov et al. 2013 (arXiv:1310.4546). Noise words come from an alias table (Walker 1977, Vose 1991), so
-that a sample costs one lookup whatever the size of the vocabulary. Every random number is addressed by its index in
-a stream, so the result depends on the seed and the position in the text only, not on chunks or threads.
+that a sample costs one lookup whatever the size of the vocabulary.
+
+Random numbers are those of SplitMix64, a counter-based generator (Steele, Lea and Flood 2014): number i of a stream is
+a hash of the seed and i. They can be drawn in any order and by any thread, so the result depends on the seed and the
+position in the text only, not on chunks or threads.
 """
 
 from __future__ import annotations
@@ -12,10 +15,42 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.kernels import splitmix
-from rnnkit.kernels.row_cache import RowCache, cached_row, shared_row
-from rnnkit.kernels.word2vec_arrays import aligned_zeros
-from rnnkit.kernels.word_vector_compiler import inlined, kernel
+from rnnkit.kernels.word2vec_weights import RowCache, aligned_zeros, cached_row, shared_row
+from rnnkit.kernels.word_vector_simd import inlined, kernel
+
+_INCREMENT = np.uint64(0x9E3779B97F4A7C15)
+_MULTIPLIER_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MULTIPLIER_2 = np.uint64(0x94D049BB133111EB)
+_HALF = np.uint64(32)
+_LOW = np.uint64(0xFFFFFFFF)
+
+
+@inlined
+def random_bits(seed: np.uint64, index: int) -> np.uint64:
+    """Return 64 random bits: number `index` of the stream `seed`."""
+    value = seed + _INCREMENT * np.uint64(index)
+    value = (value ^ (value >> np.uint64(30))) * _MULTIPLIER_1
+    value = (value ^ (value >> np.uint64(27))) * _MULTIPLIER_2
+    return value ^ (value >> np.uint64(31))
+
+
+@inlined
+def skip_ahead(seed: np.uint64, count: int) -> np.uint64:
+    """Return the seed of the stream that begins at number `count` of the stream `seed`."""
+    return seed + _INCREMENT * np.uint64(count)
+
+
+@inlined
+def bounded_integer(bits: np.uint64, limit: int) -> np.int64:
+    """Map the high 32 bits of a random number to an integer from 0 to `limit` - 1."""
+    return np.int64(((bits >> _HALF) * np.uint64(limit)) >> _HALF)
+
+
+@inlined
+def low_bits(bits: np.uint64) -> np.uint32:
+    """Return the low 32 bits, which `bounded_integer` does not use."""
+    return np.uint32(bits & _LOW)
+
 
 TILE = 6
 """Output rows that the kernels process together: with five negatives, a target and its noise words."""
@@ -162,7 +197,7 @@ def subsample(segment: Any, keep_V: Any, seed: np.uint64, position: int, kept: A
     for i in range(len(segment)):
         word = np.int64(segment[i])
         kept[count] = word
-        uniform = np.float32(splitmix.random_bits(seed, position + i) >> np.uint64(40)) * np.float32(2.0**-24)
+        uniform = np.float32(random_bits(seed, position + i) >> np.uint64(40)) * np.float32(2.0**-24)
         count += uniform < keep_V[word]
     return count
 
@@ -170,11 +205,11 @@ def subsample(segment: Any, keep_V: Any, seed: np.uint64, position: int, kept: A
 @inlined
 def sample_noise(noise: NoiseDistribution, seed: np.uint64, index: int) -> np.int64:
     """Return a noise word: number `index` of the stream `seed`."""
-    bits = splitmix.random_bits(seed, index)
-    column = splitmix.bounded_integer(bits, len(noise.alias_V2))
+    bits = random_bits(seed, index)
+    column = bounded_integer(bits, len(noise.alias_V2))
     alias = np.int64(noise.alias_V2[column, 1])
     # Arithmetic instead of a branch, which would be mispredicted half of the time.
-    is_alias = np.int64(splitmix.low_bits(bits) >= noise.alias_V2[column, 0])
+    is_alias = np.int64(low_bits(bits) >= noise.alias_V2[column, 0])
     return column + is_alias * (alias - column)
 
 

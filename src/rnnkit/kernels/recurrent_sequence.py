@@ -1,4 +1,4 @@
-"""Recurrent layers over whole sequences, forward and backward: RNN, LSTM and GRU.
+"""Recurrent layers over whole sequences, forward and backward: RNN, LSTM, GRU and minGRU.
 
 The products of the inputs with their weights are given for all steps. What remains of a step is the product of the
 previous hidden states with the hidden-to-hidden matrix U, and the gates. The rows of a batch are independent: a task is
@@ -9,6 +9,11 @@ those of `nn/cells.py`. Their gradients, with dx for dL/dx:
     GRU    dn = dh (1 - z)      dz = dh (h_{t-1} - n)         dr = dn (1 - n^2) (U_n h + b_n)
     Each gate's gradient is multiplied by the slope of its function: s (1 - s) for sigmoid, 1 - s^2 for tanh.
     dh_{t-1} = (gradients of the gates) U  [GRU: + dh z]      dc_{t-1} = dc f
+
+The minGRU has no U. With z = sigmoid(a), candidate n, and g_t the gradient of everything that depends on h_t:
+
+    h_t = h_{t-1} + z_t (n_t - h_{t-1})
+    g_t = dL/dh_t + (1 - z_{t+1}) g_{t+1}     dL/dn_t = g_t z_t     dL/da_t = g_t (n_t - h_{t-1}) z_t (1 - z_t)
 
 With `bf16`, the elements of gates, hidden states h and their gradients are bfloat16; sums, c and what is carried from
 step to step are always float32.
@@ -22,9 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnkit.kernels.activations import sigmoid, tanh
 from rnnkit.kernels.gemm import multiply_packed
-from rnnkit.kernels.simd import WIDTH, broadcast, load, offset, store
+from rnnkit.kernels.simd import WIDTH, broadcast, load, offset, sigmoid, store, tanh
 from rnnkit.kernels.threads import FIRST_FIELD, TASKS, inlined, next_task
 
 STEPS, BATCH, SIZE, U, GATES, STATES, EXTRA, HIDDEN, BIAS, CANDIDATE_BIAS = range(FIRST_FIELD, FIRST_FIELD + 10)
@@ -46,6 +50,18 @@ OUTPUT_GRADS, GRAD_H, BYPASS, GATE_GRADS, HIDDEN_GRADS = range(HIDDEN, HIDDEN + 
     bypass        (B, H)     LSTM: the same for c; GRU: zeros, overwritten by what reaches h_0 without passing the gates
     gate grads    (T, B, G)  gradient of the products of the inputs, output
     hidden grads  (T, B, G)  gradient of U h, output; for RNN and LSTM the same tensor as `gate grads`
+"""
+
+TASK_COLUMNS = U
+CARRY, MINGRU_EXTRA, GRADS = range(EXTRA, EXTRA + 3)
+"""Fields of the minGRU kernels, whose tasks are one row of the batch or some columns of it: T, B, H, columns of a task,
+and the addresses of
+
+    gates   (T, B, 2 H)    products of the inputs, overwritten by z and n
+    states  (T + 1, B, H)  h; the initial one is given, the others are output
+    carry   (B, H)         float32; forward: h, backward: its gradient; from the initial or last state to the other
+    extra                  forward: bias (2 H); backward: gradient of the hidden states (T, B, H)
+    grads   (T, B, 2 H)    backward: gradient of the products, output
 """
 
 _ONE = np.float32(1)
@@ -263,6 +279,75 @@ def gru_backward(args: Any) -> None:
 def gru_backward_bf16(args: Any) -> None:
     """Compute the gradients of a GRU layer in bfloat16."""
     _run_backward(args, _gru_backward, 3, True)
+
+
+@inlined
+def _run_mingru_forward(args: Any, bf16: bool) -> None:
+    steps, batch, size, width, bias = args[STEPS], args[BATCH], args[SIZE], args[TASK_COLUMNS], args[MINGRU_EXTRA]
+    tasks_per_row = (size + width - 1) // width
+    task = next_task(args)
+    while task < args[TASKS]:
+        b, first = task // tasks_per_row, task % tasks_per_row * width
+        carry = offset(args[CARRY], b * size, False)
+        for step in range(steps):
+            row = step * batch + b
+            gates, after = offset(args[GATES], 2 * row * size, bf16), offset(args[STATES], (row + batch) * size, bf16)
+            for j in range(first, min(first + width, size), WIDTH):
+                remaining = size - j
+                z = sigmoid(load(gates, j, remaining, bf16) + load(bias, j, remaining, False))
+                n = load(gates, size + j, remaining, bf16) + load(bias, size + j, remaining, False)
+                h = load(carry, j, remaining, False)
+                h = h + z * (n - h)
+                store(gates, j, z, remaining, bf16)
+                store(gates, size + j, n, remaining, bf16)
+                store(carry, j, h, remaining, False)
+                store(after, j, h, remaining, bf16)
+        task = next_task(args)
+
+
+@inlined
+def _run_mingru_backward(args: Any, bf16: bool) -> None:
+    steps, batch, size, width, one = args[STEPS], args[BATCH], args[SIZE], args[TASK_COLUMNS], broadcast(_ONE)
+    tasks_per_row = (size + width - 1) // width
+    task = next_task(args)
+    while task < args[TASKS]:
+        b, first = task // tasks_per_row, task % tasks_per_row * width
+        carry = offset(args[CARRY], b * size, False)
+        for step in range(steps - 1, -1, -1):
+            row = step * batch + b
+            gates, before = offset(args[GATES], 2 * row * size, bf16), offset(args[STATES], row * size, bf16)
+            output_grads, grads = (
+                offset(args[MINGRU_EXTRA], row * size, bf16),
+                offset(args[GRADS], 2 * row * size, bf16),
+            )
+            for j in range(first, min(first + width, size), WIDTH):
+                remaining = size - j
+                z, n = load(gates, j, remaining, bf16), load(gates, size + j, remaining, bf16)
+                grad = load(output_grads, j, remaining, bf16) + load(carry, j, remaining, False)
+                store(grads, j, grad * (n - load(before, j, remaining, bf16)) * z * (one - z), remaining, bf16)
+                store(grads, size + j, grad * z, remaining, bf16)
+                store(carry, j, grad * (one - z), remaining, False)
+        task = next_task(args)
+
+
+def mingru_forward(args: Any) -> None:
+    """Run a minGRU layer forward."""
+    _run_mingru_forward(args, False)
+
+
+def mingru_forward_bf16(args: Any) -> None:
+    """Run a minGRU layer forward in bfloat16."""
+    _run_mingru_forward(args, True)
+
+
+def mingru_backward(args: Any) -> None:
+    """Compute the gradients of a minGRU layer."""
+    _run_mingru_backward(args, False)
+
+
+def mingru_backward_bf16(args: Any) -> None:
+    """Compute the gradients of a minGRU layer in bfloat16."""
+    _run_mingru_backward(args, True)
 
 
 FORWARD = {

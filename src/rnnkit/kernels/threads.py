@@ -28,7 +28,7 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 from rnnkit.kernels.compiler import Compiler, cache_on_disk
-from rnnkit.kernels.openmp import parallel_region
+from rnnkit.kernels.dispatch import parallel_region
 
 Kernel = Callable[[Any], None]
 """`kernel(args)`, a Python function for Numba: runs tasks until none is left."""

@@ -12,21 +12,32 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.kernels import cbow, skip_gram, splitmix, word2vec_reference
-from rnnkit.kernels.logistic_loss import LOG_SUM_FLOATS, clear_log_sum, negative_log_sum
+from rnnkit.kernels import word2vec_reference, word2vec_updates
 from rnnkit.kernels.negative_sampling import (
     TILE,
     TILE_LANES,
     NoiseDistribution,
     OutputSamples,
+    bounded_integer,
     make_samples,
+    random_bits,
     sample_outputs,
+    skip_ahead,
     subsample,
 )
-from rnnkit.kernels.row_cache import RowCache, cached_row, fill_cache, shared_row, sync_cache
-from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, HiddenRow, WindowBuffers, aligned_zeros
-from rnnkit.kernels.word_vector_compiler import inlined, kernel
-from rnnkit.kernels.word_vector_simd import prefetch
+from rnnkit.kernels.word2vec_updates import LOG_SUM_FLOATS, clear_log_sum, negative_log_sum
+from rnnkit.kernels.word2vec_weights import (
+    Composition,
+    EmbeddingWeights,
+    HiddenRow,
+    RowCache,
+    WindowBuffers,
+    aligned_zeros,
+    cached_row,
+    shared_row,
+    sync_cache,
+)
+from rnnkit.kernels.word_vector_simd import inlined, kernel, prefetch
 
 SKIP_GRAM, CBOW, SUBWORD_SKIP_GRAM = range(3)
 NEGATIVE_SAMPLING, NCE, SOFTMAX = range(3)
@@ -168,18 +179,6 @@ def make_thread_state(setup: TrainingSetup, cache: RowCache, padding_row: int) -
 
 
 @kernel
-def fill_row_cache(weights: EmbeddingWeights, cache: RowCache) -> None:
-    """Copy the shared rows to a thread's cache, before its first chunk."""
-    fill_cache(weights, cache)
-
-
-@kernel
-def sync_row_cache(weights: EmbeddingWeights, cache: RowCache) -> None:
-    """Add what a thread's last chunk has left in its cache to the shared rows."""
-    sync_cache(weights, cache)
-
-
-@kernel
 def train_chunk(setup: TrainingSetup, chunk: TextChunk, state: ThreadState) -> tuple[float, int]:
     """Train on a chunk.
 
@@ -210,10 +209,10 @@ def _subsample_segment(setup: TrainingSetup, chunk: TextChunk, state: ThreadStat
     """Write the rows and window sizes of the words that subsampling keeps; returns their number."""
     first, last = chunk.segments[segment], chunk.segments[segment + 1]
     position = chunk.position + first
-    keep_seed, window_seed = splitmix.random_bits(chunk.seed, 0), splitmix.random_bits(chunk.seed, 1)
+    keep_seed, window_seed = random_bits(chunk.seed, 0), random_bits(chunk.seed, 1)
     count = subsample(chunk.ids[first:last], setup.keep_V, keep_seed, position, state.words)
     for i in range(count):
-        size = splitmix.bounded_integer(splitmix.random_bits(window_seed, position + i), setup.method.window) + 1
+        size = bounded_integer(random_bits(window_seed, position + i), setup.method.window) + 1
         state.window_sizes[i] = size if setup.method.dynamic_window else setup.method.window
         state.words[i] = cached_row(state.cache, state.words[i])
     return count
@@ -223,10 +222,10 @@ def _subsample_segment(setup: TrainingSetup, chunk: TextChunk, state: ThreadStat
 def _train_segment(setup: TrainingSetup, chunk: TextChunk, state: ThreadState, count: int, position: int) -> int:
     """Train skip-gram of whole words, or CBOW, on the `count` words of a segment."""
     method, words, predictions = setup.method, state.words[:count], 0
-    noise_seed = splitmix.random_bits(chunk.seed, 2)
+    noise_seed = random_bits(chunk.seed, 2)
     shared = _CBOW_SHARED_NOISE if method.kind == CBOW else 1
     for i in range(count):
-        seed = splitmix.skip_ahead(noise_seed, (position + i // shared * shared) * method.negatives)
+        seed = skip_ahead(noise_seed, (position + i // shared * shared) * method.negatives)
         sample_outputs(state.samples, i, words[i], setup.noise, seed, state.cache)
     for i in range(count):
         _prefetch_window(setup, state.samples, words, i + _PREFETCH_DISTANCE)
@@ -244,12 +243,12 @@ def _train_subword_segment(
 ) -> int:
     """Train skip-gram with n-grams on the `count` words of a segment."""
     method, words, predictions = setup.method, state.words[:count], 0
-    noise_seed = splitmix.random_bits(chunk.seed, 2)
+    noise_seed = random_bits(chunk.seed, 2)
     for i in range(count):
         contexts = state.contexts[: _collect_contexts(words, i, state.window_sizes[i], state.contexts)]
         first = (position + i) * 2 * method.window * method.negatives
         for c in range(len(contexts)):
-            seed = splitmix.skip_ahead(noise_seed, first + c * method.negatives)
+            seed = skip_ahead(noise_seed, first + c * method.negatives)
             sample_outputs(state.samples, c, contexts[c], setup.noise, seed, state.cache)
             _prefetch_outputs(setup.weights, state.samples, c)
         predictions += _train_average(setup, state, words[i : i + 1], 0, len(contexts), chunk.learning_rate)
@@ -283,7 +282,7 @@ def _train_pairs(
                     weights, group, samples, window, learning_rate, buffers
                 )
             else:
-                skip_gram.train_window(weights, group, samples, window, learning_rate, buffers)
+                word2vec_updates.train_window(weights, group, samples, window, learning_rate, buffers)
     return len(contexts)
 
 
@@ -303,18 +302,18 @@ def _train_average(
     if reference:
         word2vec_reference.average_inputs(weights, rows, mean_weights, hidden)
     else:
-        cbow.average_inputs(weights, rows, mean_weights, hidden)
+        word2vec_updates.average_inputs(weights, rows, mean_weights, hidden)
     scale = np.float32(1) / np.float32(len(rows)) if method.divide_gradient else np.float32(1)
     for window in range(first, first + count):
         _update_outputs(setup, state, window, reference, learning_rate)
         if reference:
             word2vec_reference.update_hidden(hidden, scale, mean_product)
         else:
-            cbow.update_hidden(hidden, scale, mean_product)
+            word2vec_updates.update_hidden(hidden, scale, mean_product)
     if reference:
         word2vec_reference.update_inputs(weights, rows, rate_factors, hidden.total_step)
     else:
-        cbow.update_inputs(weights, rows, rate_factors, hidden.total_step)
+        word2vec_updates.update_inputs(weights, rows, rate_factors, hidden.total_step)
     return count
 
 
@@ -332,7 +331,7 @@ def _update_outputs(
     elif reference:
         state.loss[0] += word2vec_reference.update_outputs(weights, hidden, samples, window, learning_rate)
     else:
-        cbow.update_outputs(weights, hidden, samples, window, learning_rate, buffers)
+        word2vec_updates.update_outputs(weights, hidden, samples, window, learning_rate, buffers)
 
 
 @inlined

@@ -7,7 +7,7 @@
     dE/ds_o = sigma(s_o) - label_o                         once for each time that o was sampled
     E   = -log(exp s_t / sum_v exp s_v),  dE/ds_v = p_v - label_v        full softmax, for tiny vocabularies
 
-Windows, samples and rows are those of the kernels; `skip_gram.py` and `cbow.py` define the order of the updates.
+Windows, samples and rows are those of the kernels; `word2vec_updates.py` defines the order of the updates.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from rnnkit.kernels.negative_sampling import TILE, OutputSamples, lane_index
-from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, HiddenRow, WindowBuffers
-from rnnkit.kernels.word_vector_compiler import kernel
+from rnnkit.kernels.word2vec_weights import EmbeddingWeights, HiddenRow, WindowBuffers
+from rnnkit.kernels.word_vector_simd import kernel
 
 _ZERO = np.float32(0)
 
@@ -29,7 +29,7 @@ def train_window(
     weights: EmbeddingWeights, contexts: Any, samples: OutputSamples, window: int, learning_rate: np.float32,
     buffers: WindowBuffers,
 ) -> float:  # fmt: skip
-    """Train on one window as `skip_gram.train_window` does. Returns the loss over all context words, in nats."""
+    """Train on one window as `word2vec_updates.train_window` does. Returns the loss of all context words, in nats."""
     inputs, outputs, stride = weights
     gradients, old_outputs = buffers.gradients, buffers.old_outputs
     loss, lanes = 0.0, samples.tiles * TILE
@@ -56,7 +56,7 @@ def train_window(
 
 @kernel
 def average_inputs(weights: EmbeddingWeights, rows: Any, mean_weights: Any, hidden: HiddenRow) -> None:
-    """Compute the mean of the input rows as `cbow.average_inputs` does."""
+    """Compute the mean of the input rows as `word2vec_updates.average_inputs` does."""
     values = hidden.values
     for d in range(weights.stride):
         values[d] = hidden.step[d] = hidden.total_step[d] = 0
@@ -68,7 +68,7 @@ def average_inputs(weights: EmbeddingWeights, rows: Any, mean_weights: Any, hidd
 def update_outputs(
     weights: EmbeddingWeights, hidden: HiddenRow, samples: OutputSamples, window: int, learning_rate: np.float32
 ) -> float:
-    """Train the output rows of one set as `cbow.update_outputs` does. Returns the loss in nats."""
+    """Train the output rows of one set as `word2vec_updates.update_outputs` does. Returns the loss in nats."""
     loss = 0.0
     for lane in range(samples.tiles * TILE):
         first = _row(samples, window, lane) * weights.stride
@@ -116,7 +116,7 @@ def update_softmax(
 
 @kernel
 def update_hidden(hidden: HiddenRow, scale: np.float32, mean_product: np.float32) -> None:
-    """Move the hidden row as `cbow.update_hidden` does."""
+    """Move the hidden row as `word2vec_updates.update_hidden` does."""
     for d in range(len(hidden.values)):
         hidden.values[d] += mean_product * scale * hidden.step[d]
         hidden.total_step[d] += scale * hidden.step[d]
@@ -125,7 +125,7 @@ def update_hidden(hidden: HiddenRow, scale: np.float32, mean_product: np.float32
 
 @kernel
 def update_inputs(weights: EmbeddingWeights, rows: Any, rate_factors: Any, total_step: Any) -> None:
-    """Update the input rows as `cbow.update_inputs` does."""
+    """Update the input rows as `word2vec_updates.update_inputs` does."""
     for r in range(len(rows)):
         for d in range(weights.stride):
             weights.inputs[rows[r] * weights.stride + d] += rate_factors[r] * total_step[d]

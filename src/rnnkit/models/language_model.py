@@ -25,10 +25,10 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn import dropout, losses
-from rnnkit.nn.activation_checkpointing import CheckpointedLayer
 from rnnkit.nn.bidirectional import Layer, make_layer, run_layer
+from rnnkit.nn.device import CheckpointedLayer
 from rnnkit.nn.kinds import LanguageArch, LineContext
-from rnnkit.nn.sampled_softmax import Proposal, sampled_loss
+from rnnkit.nn.losses import Proposal, sampled_loss
 from rnnkit.nn.transformer import TransformerLayer
 from rnnkit.text import special_tokens
 

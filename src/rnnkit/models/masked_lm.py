@@ -29,8 +29,8 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn import dropout, losses
-from rnnkit.nn.activation_checkpointing import CheckpointedLayer
 from rnnkit.nn.bidirectional import Layer, make_layer, run_layer
+from rnnkit.nn.device import CheckpointedLayer
 from rnnkit.nn.kinds import LanguageArch
 from rnnkit.nn.recurrent_layer import gather_steps, reverse_index
 from rnnkit.text import special_tokens

@@ -1,7 +1,7 @@
 """Sequence-to-sequence network: the probability of each target token given the source and the target tokens before it.
 
-    memory = encoder(E_src source)                             recurrent_encoder.py, transformer_seq2seq.py
-    r_t    = decoder(E_tgt y_1 … y_t, memory)                  recurrent_decoder.py, transformer_seq2seq.py
+    memory = encoder(E_src source)                             recurrent_seq2seq.py, transformer_seq2seq.py
+    r_t    = decoder(E_tgt y_1 … y_t, memory)                  recurrent_seq2seq.py, transformer_seq2seq.py
     p(y_{t+1}) = softmax(W r_t + b)                            W = E_tgt if tied (Press and Wolf 2017)
 
 With a pointer-generator (nn/pointer_generator.py), p is mixed with the attention weights of the source tokens.
@@ -19,14 +19,20 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from rnnkit.models.encoder_decoder import Decoder, DecoderOutput, DecoderState, Encoder, Memory, SourceBatch
-from rnnkit.models.inference_layers import InferenceLayers, choose_inference_linear, replace_linear_layers
-from rnnkit.models.recurrent_decoder import InputFeedingDecoder, RecurrentDecoder
-from rnnkit.models.recurrent_encoder import RecurrentEncoder
-from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.encoder_decoder import (
+    Decoder,
+    DecoderOutput,
+    DecoderState,
+    Encoder,
+    Memory,
+    Seq2SeqConfig,
+    SourceBatch,
+)
+from rnnkit.models.recurrent_seq2seq import InputFeedingDecoder, RecurrentDecoder, RecurrentEncoder
 from rnnkit.models.transformer_seq2seq import TransformerDecoder, TransformerEncoder
 from rnnkit.nn import dropout, losses, pointer_generator
 from rnnkit.nn.device import autocast, choose_precision
+from rnnkit.nn.inference_layers import InferenceLayers, choose_inference_linear, replace_linear_layers
 from rnnkit.nn.kinds import TRANSFORMERS
 from rnnkit.text import special_tokens
 

@@ -28,11 +28,10 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from rnnkit.models.encoder_decoder import DecoderOutput, DecoderState, EncoderOutput, Memory, SourceBatch
-from rnnkit.models.seq2seq_config import Seq2SeqConfig
-from rnnkit.nn import positional_encoding
-from rnnkit.nn.activation_checkpointing import CheckpointedLayer
+from rnnkit.models.encoder_decoder import DecoderOutput, DecoderState, EncoderOutput, Memory, Seq2SeqConfig, SourceBatch
+from rnnkit.nn import multihead_attention
 from rnnkit.nn.cells import State
+from rnnkit.nn.device import CheckpointedLayer
 from rnnkit.nn.dropout import Dropout
 from rnnkit.nn.mingru import MinGRULayer, SSRULayer
 from rnnkit.nn.multihead_attention import CausalAttention, MultiHeadAttention
@@ -68,7 +67,7 @@ class TransformerEncoder(CheckpointedLayer):
     def __init__(self, config: Seq2SeqConfig) -> None:
         super().__init__()
         self.positions = (
-            positional_encoding.SinusoidalPositions() if config.positions == "sinusoidal" else nn.Identity()
+            multihead_attention.SinusoidalPositions() if config.positions == "sinusoidal" else nn.Identity()
         )
         self.blocks = nn.ModuleList(TransformerEncoderBlock(config) for _ in range(config.layers))
         self.closing = final_norm(config.hidden, config.norm)
@@ -182,7 +181,7 @@ class TransformerDecoder(CheckpointedLayer):
     def _add_positions(self, y_BTE: Tensor, start: int, count: int) -> Tensor:
         """Add sinusoidal encodings of `count` positions from `start`: a whole target, or one position for all rows."""
         return (
-            y_BTE + positional_encoding.sinusoidal_encoding(count, y_BTE.shape[2], start).to(y_BTE)
+            y_BTE + multihead_attention.sinusoidal_encoding(count, y_BTE.shape[2], start).to(y_BTE)
             if self.sinusoidal
             else y_BTE
         )

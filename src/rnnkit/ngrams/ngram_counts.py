@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnkit.kernels.array_types import BoolArray, Int32Array
-from rnnkit.kernels.counting_sort import counting_sort, group_ngrams
+from rnnkit.kernels.compiler import BoolArray, Int32Array
+from rnnkit.kernels.ngram_trie import counting_sort, group_ngrams
 from rnnkit.text import special_tokens
 
 

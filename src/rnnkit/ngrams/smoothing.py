@@ -5,7 +5,7 @@
   both for teaching and comparison.
 
 Each yields, order by order from unigrams up, the probabilities of the n-grams (N,) and the back-off weights of their
-contexts (C,). `ngram_reference` has the same in plain loops.
+contexts (C,). Tests compare them with the same in plain loops.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rnnkit.kernels.array_types import BoolArray, Float64Array, Int32Array
+from rnnkit.kernels.compiler import BoolArray, Float64Array, Int32Array
 from rnnkit.ngrams.ngram_counts import NgramLevel
 
 Discounts = tuple[float, float, float]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from rnnkit.nn import activation_checkpointing, dropout
-from rnnkit.nn.activation_checkpointing import CheckpointedLayer, checkpoint_call
+from rnnkit.nn import device, dropout
 from rnnkit.nn.cells import State
-from rnnkit.nn.device import is_fp16_autocast_on_cpu
+from rnnkit.nn.device import CheckpointedLayer, checkpoint_call, is_fp16_autocast_on_cpu
 from rnnkit.nn.kinds import LanguageArch, RecurrentArch
 from rnnkit.nn.mingru import MinGRULayer
 from rnnkit.nn.recurrent_layer import RecurrentLayer, gather_steps, reverse_index
@@ -55,7 +54,7 @@ def run_layer(
         dropped = (dropout.weight_drop(layer.hidden_weights[0], weight_drop),)
     if checkpointing:
         start = layer.zero_state(x_BTE) if state is None else state
-        return activation_checkpointing.checkpoint_segments(layer, x_BTE, start, *dropped)
+        return device.checkpoint_segments(layer, x_BTE, start, *dropped)
     result: tuple[Tensor, State] = layer(x_BTE, state, *dropped)
     return result
 

@@ -1,7 +1,7 @@
 """Autograd functions of recurrent layers on the CPU, over the kernels of `rnnkit.kernels`.
 
-RNN, GRU and LSTM run on `kernels/recurrent_sequence.py`, minGRU on `kernels/mingru_scan.py`. The products of all inputs
-with their weights are one matrix product each, forward and backward; the kernels do the recurrence.
+The products of all inputs with their weights are one matrix product each, forward and backward; the kernels of
+`kernels/recurrent_sequence.py` do the recurrence.
 
 Beyond the package's legend: G gates x H, N rows (T x B).
 """
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from rnnkit.kernels import mingru_scan, recurrent_sequence, threads
+from rnnkit.kernels import recurrent_sequence, threads
 from rnnkit.kernels.dispatch import bf16_kernels_apply
 from rnnkit.kernels.gemm import matmul, pack_panels
 from rnnkit.kernels.simd import WIDTH
@@ -156,7 +156,9 @@ class _MinGRU(torch.autograd.Function):
         states, h_BH = allocate_states(start_BH, steps, dtype), float32_copy(start_BH)
         columns, tasks = _split_columns(batch, size)
         fields: list[int | Tensor] = [steps, batch, size, columns, gates_NG, states, h_BH, bias_G.contiguous()]
-        threads.parallel_for(mingru_scan.forward_bf16 if bf16 else mingru_scan.forward, fields, tasks)
+        threads.parallel_for(
+            recurrent_sequence.mingru_forward_bf16 if bf16 else recurrent_sequence.mingru_forward, fields, tasks
+        )
         context.save_for_backward(x_NE, gates_NG, states, weight_GE)
         return states[1:], h_BH
 
@@ -170,7 +172,9 @@ class _MinGRU(torch.autograd.Function):
         outputs_TBH = grad_TBH.to(gates_NG.dtype).contiguous()
         fields: list[int | Tensor] = [steps, batch, size, columns, gates_NG, states, grad_h_BH, outputs_TBH, grads_NG]
         bf16 = gates_NG.dtype == torch.bfloat16
-        threads.parallel_for(mingru_scan.backward_bf16 if bf16 else mingru_scan.backward, fields, tasks)
+        threads.parallel_for(
+            recurrent_sequence.mingru_backward_bf16 if bf16 else recurrent_sequence.mingru_backward, fields, tasks
+        )
         x_grad_TBE = None
         if context.needs_input_grad[1]:
             x_grad_TBE = matmul(grads_NG, weight_GE.to(grads_NG.dtype)).view(steps, batch, -1)

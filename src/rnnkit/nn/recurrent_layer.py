@@ -248,7 +248,7 @@ def reference_recurrent_step(arch: Arch, input_NG: Tensor, hidden_NG: Tensor, st
 def _kernel_step(
     arch: Arch, table_VG: Tensor, token_N: Tensor | None, hidden_MG: Tensor, state: State, parent_N: Tensor | None
 ) -> State:
-    from rnnkit.kernels import recurrent_step as kernels
+    from rnnkit.kernels import decoder_step as kernels
     from rnnkit.kernels import threads
 
     size = state[0].shape[1]

@@ -31,21 +31,20 @@ from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
 from rnnkit.events import Event, WarningEvent
 from rnnkit.io import manifest
-from rnnkit.ngrams import store
-from rnnkit.ngrams.arpa import arpa_reader
-from rnnkit.stages.evaluation import score
+from rnnkit.ngrams import arpa_reader, store
+from rnnkit.stages.evaluation import score, score_options
 from rnnkit.stages.files import convert_ngrams, inspect, verify
 from rnnkit.stages.files.convert_ngrams import ConvertNgramsOptions
-from rnnkit.stages.inference import decode
-from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.stages.training import train_lm
+from rnnkit.stages.inference import decode, decode_options
+from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
+from rnnkit.stages.training import train_lm, train_lm_options
 from rnnkit.text.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = make_text_workspace(tmp_path_factory.mktemp("counts"))
-    train_lm.run(train_lm.TrainLMOptions(work=work, arch="ngram", order=3))
+    train_lm.run(train_lm_options.TrainLMOptions(work=work, arch="ngram", order=3))
     return work
 
 
@@ -74,7 +73,7 @@ def test_keeps_existing_output(work: Path, tmp_path: Path) -> None:
 
 def test_refuses_other_models_and_files(work: Path, tmp_path: Path) -> None:
     small = {"hidden": 4, "embedding": 4, "max_steps": 1, "threads": 1}
-    train_lm.run(train_lm.TrainLMOptions(work=work, output=tmp_path / "lstm", **small))  # type: ignore[arg-type]
+    train_lm.run(train_lm_options.TrainLMOptions(work=work, output=tmp_path / "lstm", **small))  # type: ignore[arg-type]
     with raises(ArtefactError, "`rnnkit train-lm --arch ngram`"):
         convert_ngrams.run(ConvertNgramsOptions(tmp_path / "x.arpa", model=tmp_path / "lstm"))
     with raises(DataError, option="--model"):
@@ -125,13 +124,13 @@ def go_round(folder: Path, words: Sequence[str]) -> list[float]:
     verify.run(verify.VerifyOptions([folder / "one"]))
     assert inspect.run(inspect.InspectOptions([folder / "one"])).as_dict()
     (folder / "text").write_text(" ".join(words) + "\n", encoding="utf-8", newline="")
-    asked = score.ScoreOptions(files=[folder / "text"], model=folder / "one", tokens=True, threads=1)
+    asked = score_options.ScoreOptions(files=[folder / "text"], model=folder / "one", tokens=True, threads=1)
     line, _ = score.run(asked)
     assert isinstance(line, score.LineScore) and line.tokens is not None
     assert [token.text for token in line.tokens] == [*words, "</s>"]
     assert all(token.known for token in line.tokens)
     (continued,) = decode.run(
-        decode.DecodeOptions(files=[folder / "text"], model=[folder / "one"], prompt=True, threads=1)
+        decode_options.DecodeOptions(files=[folder / "text"], model=[folder / "one"], prompt=True, threads=1)
     )
     assert continued.startswith(" ".join(words))
     convert_ngrams.run(ConvertNgramsOptions(folder / "b.arpa", model=folder / "one"))
@@ -290,11 +289,13 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trained(folder: Path, texts: Path, **options: Any) -> list[str]:
     """Train on tokenized text; return the warnings."""
-    tokenize.run(tokenize.TokenizeOptions(files=[texts / "train.en", texts / "valid.en"], type="spaces", work=folder))
+    tokenize.run(
+        tokenize_options.TokenizeOptions(files=[texts / "train.en", texts / "valid.en"], type="spaces", work=folder)
+    )
     vocab.run(vocab.VocabOptions(work=folder))
     align.run(align.AlignOptions(work=folder))
     events: list[Event] = []
-    train_lm.run(train_lm.TrainLMOptions(work=folder, **options), events.append)
+    train_lm.run(train_lm_options.TrainLMOptions(work=folder, **options), events.append)
     return [event.text for event in events if isinstance(event, WarningEvent)]
 
 

@@ -14,10 +14,10 @@ from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note, Progress, WarningEvent, null_listener
 from rnnkit.io import manifest
-from rnnkit.stages.text import tokenize, vocab
+from rnnkit.stages.text import tokenize, tokenize_options, vocab
 from rnnkit.stages.text.align import AlignOptions, run
 from rnnkit.text.special_tokens import EOS, PAD, UNK
-from rnnkit.text.tokenizers.store import read_tokenizer_identity
+from rnnkit.text.tokenizer_store import read_tokenizer_identity
 from rnnkit.text.vocabulary import Vocabulary
 
 TEXTS = {
@@ -37,7 +37,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name, text in TEXTS.items():
         Path(name).write_text(text, encoding="utf-8")
-    tokenize.run(tokenize.TokenizeOptions(files=[Path(name) for name in TEXTS], type="words"))
+    tokenize.run(tokenize_options.TokenizeOptions(files=[Path(name) for name in TEXTS], type="words"))
     vocab.run(vocab.VocabOptions())
     return tmp_path / "work"
 
@@ -212,7 +212,9 @@ def test_filters_apply_to_train_only(work: Path) -> None:
     assert len(data.side("valid", "de")) == 2
     Path("train.de").write_text("a b c\na b\n" + "x\n" * 20)
     Path("train.en").write_text("a\na\n" + "x\n" * 20)
-    tokenize.run(tokenize.TokenizeOptions(files=[Path("train.de"), Path("train.en")], type="words", overwrite=True))
+    tokenize.run(
+        tokenize_options.TokenizeOptions(files=[Path("train.de"), Path("train.en")], type="words", overwrite=True)
+    )
     data = aligned(replace(PAIR, max_ratio=2), heard)
     assert dropped(data) == {"length ratio": 1}
     assert heard[-1] == Progress("align test_2016", 3, 3, finished=True)
@@ -227,7 +229,7 @@ def test_refuses_filters_that_do_not_apply(work: Path) -> None:
 
 def test_sampled_segmentations(work: Path) -> None:
     files = [Path(name) for name in TEXTS]
-    tokenize.run(tokenize.TokenizeOptions(files=files, type="unigram", samples=4, alpha=0.2, overwrite=True))
+    tokenize.run(tokenize_options.TokenizeOptions(files=files, type="unigram", samples=4, alpha=0.2, overwrite=True))
     vocab.run(vocab.VocabOptions(overwrite=True))
     data = aligned(replace(PAIR, drop_leaked=True))
     assert dropped(data) == {"empty": 8, "in valid or test": 4}
@@ -263,16 +265,16 @@ def test_tokens_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_vocabulary_of_other_tokens(work: Path) -> None:
-    tokenize.run(tokenize.TokenizeOptions(files=[Path(name) for name in TEXTS], type="chars", overwrite=True))
+    tokenize.run(tokenize_options.TokenizeOptions(files=[Path(name) for name in TEXTS], type="chars", overwrite=True))
     made_by = f"work/tokens/train.de.tok: tokenizer {read_tokenizer_identity(Path('work/tokenizer'))[:12]}"
     refused(ArtefactError, PAIR, "work/vocab.tsv: tokenizer ", made_by, "`rnnkit vocab --overwrite`")
-    tokenize.run(tokenize.TokenizeOptions(files=[Path("valid.de")], type="words", overwrite=True))
+    tokenize.run(tokenize_options.TokenizeOptions(files=[Path("valid.de")], type="words", overwrite=True))
     refused(ArtefactError, PAIR, "valid.de.tok")
 
 
 def test_different_numbers_of_lines(work: Path) -> None:
     Path("train.en").write_text("a\n", encoding="utf-8")
-    tokenize.run(tokenize.TokenizeOptions(files=[Path("train.en")], type="words", overwrite=True))
+    tokenize.run(tokenize_options.TokenizeOptions(files=[Path("train.en")], type="words", overwrite=True))
     refused(DataError, PAIR, "work/tokens/train.de.tok has 6 lines", "work/tokens/train.en.tok has 1", "line 1")
     assert sorted(path.name for path in Path("work").iterdir()) == [
         "tokenizer",
@@ -304,7 +306,7 @@ def test_refuses_missing_inputs(work: Path) -> None:
     Path("work/vocab.tsv").unlink()
     refused(DataError, PAIR, path="work/vocab.tsv")
     Path("other.de").write_text("x\n")
-    tokenize.run(tokenize.TokenizeOptions(files=[Path("other.de")], type="words", work=Path("new")))
+    tokenize.run(tokenize_options.TokenizeOptions(files=[Path("other.de")], type="words", work=Path("new")))
     refused(DataError, AlignOptions(work=Path("new")), "other.de.tok", "--train", path="new/tokens")
 
 
@@ -321,7 +323,9 @@ def test_errors_keep_the_old_data(work: Path) -> None:
     refused(ArtefactError, PAIR, "--overwrite", "--output", path="work/data")
     Path("train.de").write_text("x\n" * 6, encoding="utf-8")
     Path("train.en").write_text("x\n" * 5, encoding="utf-8")
-    tokenize.run(tokenize.TokenizeOptions(files=[Path("train.de"), Path("train.en")], type="words", overwrite=True))
+    tokenize.run(
+        tokenize_options.TokenizeOptions(files=[Path("train.de"), Path("train.en")], type="words", overwrite=True)
+    )
     refused(DataError, replace(PAIR, overwrite=True), "6 lines", "has 5")
     assert AlignedData.open(Path("work/data")).meta == before
     Path("taken").write_text("")
@@ -344,7 +348,7 @@ def test_features_count_for_lengths_and_not_for_ratios(tmp_path: Path, monkeypat
     Path("train.lemma").write_text("ab\tV;PST;2;SG\nab c\t3\n\tV\n", encoding="utf-8")
     Path("train.form").write_text("ba\nb\nab\n", encoding="utf-8")
     files = [Path("train.lemma"), Path("train.form")]
-    tokenize.run(tokenize.TokenizeOptions(files=files, type="chars", features=True))
+    tokenize.run(tokenize_options.TokenizeOptions(files=files, type="chars", features=True))
     vocab.run(vocab.VocabOptions())
     sides = AlignOptions(source="lemma", target="form")
     assert words(aligned(sides), "train", "lemma") == ["␉V ␉PST ␉2 ␉SG a b </s>", "␉3 a b ▁ c </s>", "␉V </s>"]

@@ -13,10 +13,10 @@ from tests.byte_models import speaking, translating
 
 from rnnkit.errors import RnnkitError
 from rnnkit.io import manifest
-from rnnkit.stages.evaluation import score
+from rnnkit.stages.evaluation import score, score_options
 from rnnkit.stages.files import inspect, verify
-from rnnkit.stages.inference import decode
-from rnnkit.stages.text import align, detokenize, tokenize, vocab
+from rnnkit.stages.inference import decode, decode_options
+from rnnkit.stages.text import align, detokenize, tokenize, tokenize_options, vocab
 
 Command = Callable[[Path], Any]
 
@@ -33,19 +33,19 @@ def listed(found: Iterable[object]) -> list[object]:
 
 READERS: dict[str, Command] = {
     "decode, translation": lambda root: listed(
-        decode.run(decode.DecodeOptions([text(root)], model=[root / "translating" / "model"], threads=1))
+        decode.run(decode_options.DecodeOptions([text(root)], model=[root / "translating" / "model"], threads=1))
     ),
     "decode, continuation": lambda root: listed(
-        decode.run(decode.DecodeOptions([text(root)], model=[root / "speaking" / "model"], threads=1))
+        decode.run(decode_options.DecodeOptions([text(root)], model=[root / "speaking" / "model"], threads=1))
     ),
     "score": lambda root: listed(
-        score.run(score.ScoreOptions([text(root)], model=root / "speaking" / "model", threads=1))
+        score.run(score_options.ScoreOptions([text(root)], model=root / "speaking" / "model", threads=1))
     ),
     "inspect": lambda root: inspect.run(inspect.InspectOptions([root / "speaking" / "model"])),
 }
 OF_TOKENIZERS: dict[str, Command] = {
     "tokenize": lambda root: tokenize.run(
-        tokenize.TokenizeOptions([text(root)], model=root / "speaking" / "tokenizer", work=root / "work")
+        tokenize_options.TokenizeOptions([text(root)], model=root / "speaking" / "tokenizer", work=root / "work")
     ),
     "detokenize": lambda root: listed(
         detokenize.open_filter(detokenize.DetokenizeOptions([text(root)], model=root / "speaking" / "tokenizer"))

@@ -18,13 +18,12 @@ from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.evaluation.validation import ValidationSettings, make_seq2seq_validation
 from rnnkit.events import Event, Listener, WarningEvent
 from rnnkit.models import store
-from rnnkit.stages.evaluation import score
-from rnnkit.stages.inference import decode
-from rnnkit.stages.text import align, detokenize, tokenize
+from rnnkit.stages.evaluation import score, score_options
+from rnnkit.stages.inference import decode, decode_options
+from rnnkit.stages.text import align, detokenize, tokenize, tokenize_options
 from rnnkit.text.lines import replace_line_ends
-from rnnkit.text.tokenizers import Tokenizer
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
-from rnnkit.text.tokenizers.store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
+from rnnkit.text.tokenizer import FeaturedTokenizer, Tokenizer
+from rnnkit.text.tokenizer_store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
 from rnnkit.training.signals import StopRequest
 
 TEXT = ["a", "a a", "", "a a a"]
@@ -33,7 +32,7 @@ TEXT = ["a", "a a", "", "a a a"]
 def decoded(model: Path, listen: Listener, lines: list[str] | None = None, **options: object) -> list[str]:
     source = model.parent / "source"
     source.write_text("".join(f"{line}\n" for line in lines or TEXT), encoding="utf-8")
-    return list(decode.run(decode.DecodeOptions([source], model=[model], threads=1, **options), listen))  # type: ignore[arg-type]
+    return list(decode.run(decode_options.DecodeOptions([source], model=[model], threads=1, **options), listen))  # type: ignore[arg-type]
 
 
 def from_detokenize(folder: Path, kind: str, listen: Listener) -> Iterator[tuple[int, list[str]]]:
@@ -70,7 +69,7 @@ def from_scoring(folder: Path, kind: str, listen: Listener) -> Iterator[tuple[in
     model = speaking(folder, kind)
     text = folder / "text"
     text.write_text("a\x0ba\ra\n", encoding="utf-8")
-    found = list(score.run(score.ScoreOptions([text], model=model, tokens=True, threads=1), listen))
+    found = list(score.run(score_options.ScoreOptions([text], model=model, tokens=True, threads=1), listen))
     lines = [line for one in found if isinstance(one, score.LineScore) for line in one.lines]
     yield len(lines), lines
     listen(WarningEvent("␊ (LF) or ␍ (CR): tokens are shown as they are"))
@@ -83,7 +82,9 @@ def from_validation(folder: Path, kind: str, listen: Listener) -> Iterator[tuple
     splits, sides = ("train", "valid"), ("de", "en")
     files = [folder / f"{split}.{side}" for split in splits for side in sides]
     tokenize.run(
-        tokenize.TokenizeOptions(files, model=folder / "tokenizer", output=folder / "tokens", work=folder / "other")
+        tokenize_options.TokenizeOptions(
+            files, model=folder / "tokenizer", output=folder / "tokens", work=folder / "other"
+        )
     )
     named = {
         split: [folder / "tokens" / f"{split}.{side}.tok" for side in ("de", "en")] for split in ("train", "valid")

@@ -11,7 +11,7 @@ from tests.raising import raises
 from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.io import manifest
-from rnnkit.stages.text import align, tokenize, vocab
+from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
 from rnnkit.stages.text.represent import RepresentOptions, run
 
 
@@ -21,7 +21,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("train.de").write_text("ein Mann und ein Hund\nja\n", encoding="utf-8")
     Path("train.en").write_text("a man and a dog\nyes\n", encoding="utf-8")
-    tokenize.run(tokenize.TokenizeOptions(files=[Path("train.de"), Path("train.en")], type="words"))
+    tokenize.run(tokenize_options.TokenizeOptions(files=[Path("train.de"), Path("train.en")], type="words"))
     vocab.run(vocab.VocabOptions())
     align.run(align.AlignOptions(source="de", target="en"))
     return Path("work")

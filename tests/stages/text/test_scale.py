@@ -17,11 +17,11 @@ from tests.raising import raises
 from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError, WorkerError
 from rnnkit.events import Event, Progress
-from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.stages.text.tokenize import command as tokenize_command
-from rnnkit.text import blocks, token_workers
+from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
+from rnnkit.stages.text import tokenize as tokenize_command
+from rnnkit.text import blocks, parallel_processing
 from rnnkit.text.lines import read_lines
-from rnnkit.text.tokenizers.store import load_tokenizer
+from rnnkit.text.tokenizer_store import load_tokenizer
 
 LINES = 37
 PAIR = align.AlignOptions(source="de", target="en")
@@ -53,7 +53,7 @@ def texts() -> list[Path]:
 def chain(work: str, processes: int = 1, **tokens: object) -> None:
     """Run `tokenize`, `vocab` and `align` in one workspace."""
     chosen = {"type": "words", **tokens}
-    tokenize.run(tokenize.TokenizeOptions(texts(), work=Path(work), processes=processes, **chosen))  # type: ignore[arg-type]
+    tokenize.run(tokenize_options.TokenizeOptions(texts(), work=Path(work), processes=processes, **chosen))  # type: ignore[arg-type]
     vocab.run(vocab.VocabOptions(work=Path(work), processes=processes, min_count=2))
     align.run(
         replace(PAIR, work=Path(work), processes=processes, drop_leaked=True, drop_duplicates=not chosen.get("samples"))
@@ -63,13 +63,13 @@ def chain(work: str, processes: int = 1, **tokens: object) -> None:
 def sharded(work: str, count: int, **tokens: object) -> None:
     """Do the same by shards, after the tokenizer is made."""
     chosen = {"type": "words", **tokens}
-    place, known = Path(work), tokenize.TokenizeOptions(texts(), work=Path(work), **chosen)  # type: ignore[arg-type]
-    tokenize.run(tokenize.TokenizeOptions([Path("valid.de")], work=place, type=known.type, size=known.size,
+    place, known = Path(work), tokenize_options.TokenizeOptions(texts(), work=Path(work), **chosen)  # type: ignore[arg-type]
+    tokenize.run(tokenize_options.TokenizeOptions([Path("valid.de")], work=place, type=known.type, size=known.size,
                                   learn_from=texts()[:2], output=Path("unused"), overwrite=True))  # fmt: skip
     numbers = [f"{number}/{count}" for number in range(count, 0, -1)]
     for number in numbers:
         tokenize.run(replace(known, shard=number))
-    tokenize.run(tokenize.TokenizeOptions(work=place, merge=True))
+    tokenize.run(tokenize_options.TokenizeOptions(work=place, merge=True))
     for number in numbers:
         vocab.run(vocab.VocabOptions(work=place, shard=number))
     vocab.run(vocab.VocabOptions(work=place, merge=True, min_count=2))
@@ -115,7 +115,7 @@ def test_compressed_texts(corpus: Path) -> None:
 
 def test_samples_of_several_processes_spell_the_text(corpus: Path) -> None:
     """SentencePiece samples differently in every process, so only the detokenized text is compared."""
-    drawn = tokenize.TokenizeOptions(texts(), type="unigram", size=282, samples=3, processes=2)
+    drawn = tokenize_options.TokenizeOptions(texts(), type="unigram", size=282, samples=3, processes=2)
     tokenizer = load_tokenizer(tokenize.run(drawn).tokenizer)
     for name in ("train.de", "train.en"):
         lines = Path("work/tokens", f"{name}.tok").read_text(encoding="utf-8").split("\n")[:-1]
@@ -133,26 +133,29 @@ def test_output_is_independent_of_shards(corpus: Path, count: int) -> None:
 def test_samples_are_the_same_in_shards(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenize_command, "batch_lines", lambda lines: blocks_of(list(lines), 5))
     drawn = {"type": "unigram", "size": 282, "samples": 2}
-    tokenize.run(tokenize.TokenizeOptions(texts(), work=Path("one"), **drawn))  # type: ignore[arg-type]
+    tokenize.run(tokenize_options.TokenizeOptions(texts(), work=Path("one"), **drawn))  # type: ignore[arg-type]
     sharded_tokens("many", 3, **drawn)
     for name in ("train.de.tok", "train.en.tok", "valid.de.tok"):
         assert Path("many/tokens", name).read_bytes() == Path("one/tokens", name).read_bytes()
 
 
 def chain_without_duplicates(work: str) -> None:
-    tokenize.run(tokenize.TokenizeOptions(texts(), work=Path(work), type="words"))
+    tokenize.run(tokenize_options.TokenizeOptions(texts(), work=Path(work), type="words"))
     vocab.run(vocab.VocabOptions(work=Path(work), min_count=2))
     align.run(replace(PAIR, work=Path(work), drop_leaked=True))
 
 
 def sharded_tokens(work: str, count: int, **drawn: object) -> None:
     place = Path(work)
-    tokenize.run(tokenize.TokenizeOptions([Path("valid.de")], work=place, learn_from=texts()[:2], output=Path("unused"),
-                                  type="unigram", size=282))  # fmt: skip
+    tokenize.run(
+        tokenize_options.TokenizeOptions(
+            [Path("valid.de")], work=place, learn_from=texts()[:2], output=Path("unused"), type="unigram", size=282
+        )
+    )
     for number in range(1, count + 1):
-        options = tokenize.TokenizeOptions(texts(), work=place, shard=f"{number}/{count}", **drawn)  # type: ignore[arg-type]
+        options = tokenize_options.TokenizeOptions(texts(), work=place, shard=f"{number}/{count}", **drawn)  # type: ignore[arg-type]
         tokenize.run(options)
-    tokenize.run(tokenize.TokenizeOptions(work=place, merge=True))
+    tokenize.run(tokenize_options.TokenizeOptions(work=place, merge=True))
 
 
 def blocks_of(lines: list[str], size: int) -> list[list[str]]:
@@ -161,14 +164,14 @@ def blocks_of(lines: list[str], size: int) -> list[list[str]]:
 
 def refused(
     kind: type[RnnkitError],
-    options: tokenize.TokenizeOptions | vocab.VocabOptions | align.AlignOptions,
+    options: tokenize_options.TokenizeOptions | vocab.VocabOptions | align.AlignOptions,
     *values: object,
     path: str | None = None,
     option: str | None = None,
 ) -> None:
     """Check that the command of the options fails with this error, whose message names the values."""
     stages: dict[type[Any], Any] = {
-        tokenize.TokenizeOptions: tokenize,
+        tokenize_options.TokenizeOptions: tokenize,
         vocab.VocabOptions: vocab,
         align.AlignOptions: align,
     }
@@ -181,7 +184,7 @@ def test_errors_have_the_line_of_the_file(corpus: Path, processes: int) -> None:
     lines = Path("train.de").read_bytes().split(b"\n")
     lines[29] = b"a\xff"
     Path("train.de").write_bytes(b"\n".join(lines))
-    wanted = tokenize.TokenizeOptions([Path("train.de")], type="chars", processes=processes)
+    wanted = tokenize_options.TokenizeOptions([Path("train.de")], type="chars", processes=processes)
     refused(DataError, wanted, "train.de:30:2", "0xff")
     for shard in ("1/3", "2/3"):
         tokenize.run(replace(wanted, shard=shard, processes=1))
@@ -195,7 +198,7 @@ def test_errors_have_the_line_of_the_file(corpus: Path, processes: int) -> None:
 
 def test_progress_with_several_processes(corpus: Path) -> None:
     heard: list[Event] = []
-    tokenize.run(tokenize.TokenizeOptions([Path("train.de")], type="words", processes=2), heard.append)
+    tokenize.run(tokenize_options.TokenizeOptions([Path("train.de")], type="words", processes=2), heard.append)
     done = [event.done for event in heard if isinstance(event, Progress)]
     assert done == sorted(done)
     assert len(done) > 3
@@ -204,15 +207,17 @@ def test_progress_with_several_processes(corpus: Path) -> None:
 
 def test_killed_worker(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenize_command, "TokenizeWorker", Dies)
-    refused(WorkerError, tokenize.TokenizeOptions([Path("train.de")], type="words", processes=2), "9", "SIGKILL")
+    refused(
+        WorkerError, tokenize_options.TokenizeOptions([Path("train.de")], type="words", processes=2), "9", "SIGKILL"
+    )
     assert not Path("work/tokens/train.de.tok").exists()
     assert active_children() == []
 
 
-class Dies(token_workers.TokenizeWorker):
+class Dies(parallel_processing.TokenizeWorker):
     """Kills its own process at the first block."""
 
-    def process(self, item: blocks.LineBlock | token_workers.SamplingBatch) -> token_workers.TokenizedBlock:
+    def process(self, item: blocks.LineBlock | parallel_processing.SamplingBatch) -> parallel_processing.TokenizedBlock:
         import os
         import signal
 
@@ -230,7 +235,7 @@ def test_shard_is_valid_data(corpus: Path) -> None:
 
 
 def test_merges_vocabularies_of_two_texts(corpus: Path) -> None:
-    tokenize.run(tokenize.TokenizeOptions(texts(), type="words"))
+    tokenize.run(tokenize_options.TokenizeOptions(texts(), type="words"))
     paths = [Path("work/tokens/train.de.tok"), Path("work/tokens/train.en.tok")]
     vocab.run(vocab.VocabOptions(paths))
     places = [Path("a.tsv"), Path("b.tsv")]
@@ -245,7 +250,7 @@ def test_merges_vocabularies_of_two_texts(corpus: Path) -> None:
 
 
 def test_separate_vocabularies_by_shards(corpus: Path) -> None:
-    tokenize.run(tokenize.TokenizeOptions(texts(), type="words"))
+    tokenize.run(tokenize_options.TokenizeOptions(texts(), type="words"))
     vocab.run(vocab.VocabOptions(separate=True))
     for number in (1, 2):
         vocab.run(vocab.VocabOptions(separate=True, shard=f"{number}/2", output=Path("other/vocab.tsv")))
@@ -255,15 +260,15 @@ def test_separate_vocabularies_by_shards(corpus: Path) -> None:
 
 
 def test_refuses_contradictory_options(corpus: Path) -> None:
-    shard = tokenize.TokenizeOptions(texts(), type="words", shard="1/2")
+    shard = tokenize_options.TokenizeOptions(texts(), type="words", shard="1/2")
     refused(DataError, shard, "--learn-from", path="work/tokenizer")
-    refused(UsageError, tokenize.TokenizeOptions(texts(), merge=True), option="--merge")
+    refused(UsageError, tokenize_options.TokenizeOptions(texts(), merge=True), option="--merge")
     chain_without_duplicates("work")
     refused(UsageError, vocab.VocabOptions(shard="1/2", min_count=2), "--merge", option="--min-count")
     refused(UsageError, replace(PAIR, shard="1/2", drop_duplicates=True), "--processes", option="--drop-duplicates")
     refused(DataError, align.AlignOptions(merge=True, overwrite=True), "work/data")
     with raises(UsageError, option="--processes"):
-        next(tokenize.open_filter(tokenize.TokenizeOptions(processes=2)))
+        next(tokenize.open_filter(tokenize_options.TokenizeOptions(processes=2)))
 
 
 def test_refuses_shards_of_different_runs(corpus: Path) -> None:

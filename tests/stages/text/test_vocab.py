@@ -11,9 +11,9 @@ from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError, RnnkitError
 from rnnkit.events import Event, Progress, WarningEvent
-from rnnkit.stages.text import tokenize
+from rnnkit.stages.text import tokenize, tokenize_options
 from rnnkit.stages.text.vocab import VocabOptions, run
-from rnnkit.text.tokenizers.store import read_tokenizer_identity
+from rnnkit.text.tokenizer_store import read_tokenizer_identity
 from rnnkit.text.vocabulary import Vocabulary, read_vocabulary_manifest
 
 DE = "ein Hund und ein </s>\n\nein Mann\n"
@@ -26,7 +26,9 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name, text in {"train.de": DE, "train.en": EN, "valid.de": "nie gezählt\n"}.items():
         Path(name).write_text(text, encoding="utf-8")
-    tokenize.run(tokenize.TokenizeOptions(files=[Path("train.de"), Path("train.en"), Path("valid.de")], type="words"))
+    tokenize.run(
+        tokenize_options.TokenizeOptions(files=[Path("train.de"), Path("train.en"), Path("valid.de")], type="words")
+    )
     return tmp_path
 
 
@@ -116,7 +118,7 @@ def test_refuses_bad_token_files(corpus: Path) -> None:
 
 
 def test_token_files_of_different_tokenizers(corpus: Path) -> None:
-    train = tokenize.TokenizeOptions(files=[Path("train.en")], type="chars", work=Path("other"))
+    train = tokenize_options.TokenizeOptions(files=[Path("train.en")], type="chars", work=Path("other"))
     tokenize.run(replace(train, output=Path("work/tokens"), overwrite=True))
     refused(ArtefactError, VocabOptions(), "work/tokens/train.de.tok: tokenizer ", "work/tokens/train.en.tok")
 

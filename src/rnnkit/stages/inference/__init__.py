@@ -1,1 +1,1 @@
-"""Commands that run a trained model."""
+"""Commands that run a trained model, or query word vectors."""

@@ -1,1 +1,1 @@
-"""Commands that train networks and n-gram models."""
+"""Commands that train networks, n-gram models and word vectors."""

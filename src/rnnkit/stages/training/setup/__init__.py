@@ -1,1 +1,0 @@
-"""Set-up of a training run: inputs, initial weights, run directory and trainer."""
