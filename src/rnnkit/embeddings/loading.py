@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.events import Listener, null_listener
+from rnnkit.events import Listener, Status, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
 
@@ -24,6 +24,7 @@ def load_table(path: Path, repair: bool, listen: Listener) -> VectorTable:
     """
     from rnnkit.embeddings import formats
 
+    listen(Status("loading the vectors"))
     table = formats.load(path, repair)
     if table.repairs is not None:
         table.repairs.warn(listen)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener
+from rnnkit.events import Listener, Status
 from rnnkit.io import artifact_output
 from rnnkit.stages import outputs
 from rnnkit.stages.training import run_folder, training_inputs
@@ -131,8 +131,10 @@ def _estimate(options: TrainLMOptions, inputs: TrainingInputs, folder: Path, lis
         closed=options.closed,
     )
     model = estimate_ngram_model(text.ids, text.offsets, inputs.data.vocabulary_size(language), settings, listen)
+    listen(Status("writing the model"))
     ngram_store.save(folder / ngram_store.NAME, model)
     seconds = time.monotonic() - began
+    listen(Status("validation"))
     log_p = model.score(held_out.ids, held_out.offsets)
     loss = float(-log_p.mean())
     result = NgramTrainingResult(folder, tuple(model.sizes), loss, perplexity(loss), seconds)

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Note, Progress, null_listener
+from rnnkit.events import Listener, Note, Progress, Status, limit_progress, null_listener
 from rnnkit.text.lines import MAX_LINE_BYTES, read_lines
 from rnnkit.text.normalizer import Normalizer
 from rnnkit.text.tokenizers.features import split_features
 from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer, escape
 
 DEFAULT_SIZE: Final = 8000
-_PROGRESS_LINES: Final = 1 << 16
+_PROGRESS_LINES: Final = 1 << 10
 
 # SentencePiece uses this character as its own unknown mark, and skips lines that contain it.
 _RESERVED: Final = "▅"
@@ -64,11 +64,13 @@ def train_from_files(
     Raises:
         DataError: A file is missing, empty or not text, features are malformed, or the text does not support the size.
     """
+    listen = limit_progress(listen)
     text = chain.from_iterable(_text_lines(source, normalizer, listen, features) for source in sources)
     sample = sample_lines(text, limit, seed)
     used, seen = len(sample.lines), sample.seen
     if used < seen:
         listen(Note(f"training on {used:,} of {seen:,} lines, a random sample of {limit / 1e6:g} MB (--learn-size)"))
+    listen(Status(f"training a {kind} tokenizer"))
     tokenizer = train_subwords(sample.lines, kind, size, normalizer)
     if size is None and tokenizer.options["size"] < DEFAULT_SIZE:
         found = tokenizer.options["size"]
@@ -178,6 +180,7 @@ def _text_lines(source: Path, normalizer: Normalizer, listen: Listener, features
         if (text := normalizer(split_features(line, f"{source}:{number}")[0] if features else line)).strip():
             filled += 1
             yield text
+    listen(Progress(f"read {source.name}", number, number, finished=True))
     check_not_empty(source, number, filled)
 
 
