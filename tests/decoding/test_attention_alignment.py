@@ -8,7 +8,7 @@ from tests.tiny_models import tokenizer
 from rnnkit.decoding.attention_alignment import format_pharaoh, replace_unknown
 from rnnkit.decoding.stepper import SearchHypothesis
 from rnnkit.text import special_tokens
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizer import FeaturedTokenizer
 
 
 def test_links_follow_the_greatest_attention() -> None:

@@ -17,7 +17,7 @@ from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, Constr
 from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED, Constraints
 from rnnkit.errors import DataError
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizer import FeaturedTokenizer
 
 
 def model(seed: int = 1, **changes: Any) -> LoadedSeq2Seq:

@@ -27,13 +27,11 @@ from rnnkit.decoding.translate import TranslatedLine, TranslationOptions, transl
 from rnnkit.decoding.translator import TranslationEnsemble
 from rnnkit.models.steppers import NeuralPrompts
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
-from rnnkit.text.tokenizers.simple_tokenizers import ByteTokenizer, CharacterTokenizer, WhitespaceTokenizer
-from rnnkit.text.tokenizers.subword_training import train_subwords
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
+from rnnkit.text.rule_based_tokenizers import ByteTokenizer, CharacterTokenizer, WhitespaceTokenizer, WordTokenizer
+from rnnkit.text.special_tokens import BYTE_TOKENS
+from rnnkit.text.subword_training import train_subwords
+from rnnkit.text.tokenizer import FeaturedTokenizer, Tokenizer
+from rnnkit.text.unicode import Normalizer
 from rnnkit.text.vocabulary import Vocabulary
 
 from .tables import random_stepper

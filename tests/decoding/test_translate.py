@@ -27,7 +27,7 @@ from rnnkit.errors import DataError
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.nn.device import is_out_of_memory
 from rnnkit.text import special_tokens
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizer import FeaturedTokenizer
 
 LINES = ("the king sat", "", "a dog ran on the mat", "Zzz yyy", "the cat", "i am very very hungry")
 

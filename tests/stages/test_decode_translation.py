@@ -30,7 +30,7 @@ LINES = ("the king sat on the mat", "", "Zzz yyy", "a dog ran", "the queen", "i 
 OPTIONS: dict[str, dict[str, Any]] = {
     "greedy": {"beam": 1},
     "beam": {"beam": 3, "nbest": 2},
-    "length": {"min_length": 4, "max_length": 6, "alpha": 0.3},
+    "length": {"min_length": 4, "max_length": 6, "length_penalty": 0.3},
     "repeats": {"no_repeat_ngram": 2},
     "diverse": {"beam": 4, "diversity": 0.5, "nbest": 4},
     "coverage": {"coverage_penalty": 0.3, "nbest": 2},

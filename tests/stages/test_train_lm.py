@@ -32,7 +32,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(work: Path, output: Path, **changes: Any) -> TrainLMOptions:
     small = {
-        "hidden": 12, "embedding": 10, "columns": 5, "steps": 7, "max_steps": 24, "validate_every": 8,
+        "hidden": 12, "embedding": 10, "batch_size": 5, "steps": 7, "max_steps": 24, "validate_every": 8,
         "report_every": 4, "threads": 1, "precision": "fp32",
     }  # fmt: skip
     return TrainLMOptions(work=work, output=output, **{**small, **changes})
@@ -140,7 +140,7 @@ def test_presets_fill_what_was_not_given() -> None:
 @pytest.mark.slow
 def test_the_awd_preset_takes_its_first_steps_here(work: Path, tmp_path: Path) -> None:
     chosen = TrainLMOptions(
-        work=work, output=tmp_path / "model", preset="awd", max_steps=50, columns=4, threads=1, report_every=10
+        work=work, output=tmp_path / "model", preset="awd", max_steps=50, batch_size=4, threads=1, report_every=10
     )
     result = train_lm.run(chosen)
     assert isinstance(result, TrainingResult)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rnnkit.alignment.alignment_error_rate import AlignmentScores, score_links
+from rnnkit.alignment.alignment_links import AlignmentScores, score_links
 from rnnkit.data.batch_sampler import BatchSampler
 from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence

@@ -11,7 +11,7 @@ import pytest
 from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, FormatError
-from rnnkit.io import artifact_output, durable
+from rnnkit.io import artifact_output, atomic
 from rnnkit.training import checkpoint
 from rnnkit.training.checkpoint import TrainingCheckpoint
 
@@ -67,7 +67,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_litter(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(durable, failing, full)
+        patched.setattr(atomic, failing, full)
         with pytest.raises(ArtefactError) as raised:
             checkpoint.save(folder, example(2))
     assert str(raised.value).startswith("the disk is full: ")

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.data.batch_sampler import ShardSpec, StepIterator
 from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
-from rnnkit.data.step_iterator import ShardSpec, StepIterator
 from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence

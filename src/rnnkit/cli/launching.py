@@ -10,7 +10,7 @@ from rnnkit.cli.console import Console
 from rnnkit.errors import TrainingError
 from rnnkit.events import WarningEvent
 from rnnkit.io import manifest
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.options import record
 from rnnkit.system import interpreter
 from rnnkit.training.distributed import rank_from_environment

@@ -22,7 +22,7 @@ from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
 from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions, Stepper, forbidden_ids
 from rnnkit.text import special_tokens
 from rnnkit.text.lines import replace_line_ends
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
+from rnnkit.text.tokenizer import Tokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
 S = TypeVar("S")

@@ -21,7 +21,7 @@ from rnnkit.models.steppers import NeuralPrompts, NgramPrompts, TranslationStepp
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.text import vocabulary_mapping
-from rnnkit.text.tokenizers.store import read_tokenizer_identity
+from rnnkit.text.tokenizer_store import read_tokenizer_identity
 from rnnkit.text.vocabulary import Vocabulary
 
 FusionModel = Callable[[int], Stepper[Any]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rnnkit.events import Listener, Status, null_listener
 from rnnkit.io import manifest
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vector_table import VectorTable

@@ -11,7 +11,7 @@ from rnnkit.embeddings.loading import digest_vectors
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.io import manifest
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.options.declare import STDIN
 from rnnkit.text.token_files import TRAIN, find_token_files, parse_name
 

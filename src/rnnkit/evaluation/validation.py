@@ -25,8 +25,8 @@ from rnnkit.models.language_model import LanguageModelNetwork
 from rnnkit.models.masked_lm import MaskedLM
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text import special_tokens
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers.tokenizer import warn_replaced_line_ends
+from rnnkit.text.tokenizer import warn_replaced_line_ends
+from rnnkit.text.unicode import Normalizer
 from rnnkit.training.lm_tasks import mean_masked_nll
 from rnnkit.training.seq2seq_task import mean_target_nll
 from rnnkit.training.signals import StopRequest

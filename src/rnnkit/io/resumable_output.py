@@ -17,9 +17,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from rnnkit.errors import ArtefactError, RnnkitError
-from rnnkit.io import artifact_output, atomic, durable, lock
-from rnnkit.io.durable import explain_os_errors
+from rnnkit.errors import ArtefactError, RnnkitError, explain_os_errors
+from rnnkit.io import artifact_output, atomic, lock
 from rnnkit.io.lock import TEMPORARY_SUFFIX
 
 PARTIAL_SUFFIX = ".partial"
@@ -97,7 +96,7 @@ def resumable_file(path: Path, keep: int = 0) -> Iterator[IO[str]]:
         try:
             with partial.open("a", encoding="utf-8", newline="\n") as file:
                 yield file
-                durable.fsync(file)
+                atomic.fsync(file)
         except BaseException:
             if partial.exists() and not partial.stat().st_size:
                 partial.unlink()
@@ -119,7 +118,7 @@ def _finish(partial: Path, path: Path) -> None:
         partial.unlink()
     else:
         partial.replace(atomic.resolve_output(path))
-        durable.fsync_directory(partial.parent)
+        atomic.fsync_directory(partial.parent)
 
 
 @contextmanager
@@ -224,7 +223,7 @@ class RunDirectory:
             return
         self.check()
         artifact_output.check_replaceable_directory(self.final, self._kinds)
-        durable.replace_directory(self.path, self.final, self.final.with_name(f".{self.final.name}.old"))
+        atomic.replace_directory(self.path, self.final, self.final.with_name(f".{self.final.name}.old"))
         self.path = self.final
         if self._held is not None:
             self._held.path = self.final / lock.LOCK_NAME

@@ -20,8 +20,8 @@ from rnnkit.errors import FormatError
 from rnnkit.models import model_weights, store
 from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
-from rnnkit.text.tokenizers.store import load_tokenizer
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
+from rnnkit.text.tokenizer import Tokenizer
+from rnnkit.text.tokenizer_store import load_tokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
 VOCABULARY_FILE = "vocab.tsv"

@@ -22,8 +22,8 @@ from torch import nn
 
 from rnnkit.embeddings.vectors import WordVectors
 from rnnkit.text import special_tokens
-from rnnkit.text.tokenizers.byte_tokens import METASPACE
-from rnnkit.text.tokenizers.word_tokenizer import JOINER
+from rnnkit.text.rule_based_tokenizers import JOINER
+from rnnkit.text.special_tokens import METASPACE
 from rnnkit.text.vocabulary import Vocabulary
 
 

@@ -37,7 +37,7 @@ MONOLINGUAL = ("monolingual/train.txt", "monolingual/analogies.txt")
 
 
 @dataclass(frozen=True)
-class DemoOptions:
+class DemoOptions(shared.ThreadOptions):
     """Run all steps on the sample corpora.
 
     Tokenizes a German-English corpus, trains a translation model, decodes and scores; then trains word vectors and
@@ -45,8 +45,9 @@ class DemoOptions:
     """
 
     corpora: Path = option(Path("sample_corpora"), help="Directory of the sample corpora.", panel="Data")
-    work: Path = option(Path("work/demo"), help="Working directory of the demo; it is replaced.", panel="Data")
-    threads: int = shared.threads()
+    work: Path = option(
+        Path("work/demo"), help="Working directory of the demo; it is replaced.", panel="Data", variable="DEMO_WORK"
+    )
 
 
 @dataclass(frozen=True)

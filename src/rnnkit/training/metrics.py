@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rnnkit.errors import FormatError
+from rnnkit.errors import FormatError, explain_os_errors
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.durable import explain_os_errors
 from rnnkit.io.safe_reading import open_regular, parse_json
 
 METRICS_FILE = "metrics.jsonl"

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnkit.alignment.pharaoh import WordAlignments
+from rnnkit.alignment.alignment_links import WordAlignments
 from rnnkit.data import batch_sampler
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.models.sequence_to_sequence import SequenceToSequence

@@ -31,8 +31,7 @@ from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
 from rnnkit.events import Event, WarningEvent
 from rnnkit.io import manifest
-from rnnkit.ngrams import store
-from rnnkit.ngrams.arpa import arpa_reader
+from rnnkit.ngrams import arpa_reader, store
 from rnnkit.stages.evaluation import score, score_options, score_results
 from rnnkit.stages.files import convert_ngrams, inspect, verify
 from rnnkit.stages.files.convert_ngrams import ConvertNgramsOptions

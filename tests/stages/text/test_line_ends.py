@@ -22,9 +22,8 @@ from rnnkit.stages.evaluation import score, score_options, score_results
 from rnnkit.stages.inference import decode, decode_options
 from rnnkit.stages.text import align, detokenize, tokenize, tokenize_options
 from rnnkit.text.lines import replace_line_ends
-from rnnkit.text.tokenizers import Tokenizer
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
-from rnnkit.text.tokenizers.store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
+from rnnkit.text.tokenizer import FeaturedTokenizer, Tokenizer
+from rnnkit.text.tokenizer_store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
 from rnnkit.training.signals import StopRequest
 
 TEXT = ["a", "a a", "", "a a a"]

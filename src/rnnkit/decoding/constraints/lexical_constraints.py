@@ -35,7 +35,7 @@ from rnnkit.decoding.constraints.token_boundaries import (
 )
 from rnnkit.decoding.stepper import PartialHypotheses
 from rnnkit.text import special_tokens
-from rnnkit.text.word_boundaries import BREAK
+from rnnkit.text.unicode import BREAK
 
 _NO_TOKEN, _BEFORE_START = -1, -2
 """Padding of spellings, and of outputs on the left; equal to no id and different from each other."""

@@ -19,13 +19,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from rnnkit.decoding.constraints.token_boundaries import TokenEdge, VocabularyEdges, token_edge
-from rnnkit.text.tokenizers.byte_tokens import METASPACE, to_byte_tokens, tokens_to_text
-from rnnkit.text.tokenizers.features import FeaturedTokenizer, escape_marks
-from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
-from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer, escape
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.word_tokenizer import JOINER, WordTokenizer
-from rnnkit.text.word_boundaries import (
+from rnnkit.text.rule_based_tokenizers import JOINER, WhitespaceTokenizer, WordTokenizer
+from rnnkit.text.special_tokens import METASPACE, to_byte_tokens, tokens_to_text
+from rnnkit.text.subword_tokenizer import SubwordTokenizer, escape
+from rnnkit.text.tokenizer import FeaturedTokenizer, Tokenizer, escape_marks
+from rnnkit.text.unicode import (
     class_as_left,
     class_as_right,
     is_closing_punctuation,

@@ -1,7 +1,7 @@
 """Word boundaries between tokens, from the boundary classes of their first and last characters.
 
 Tokens that the detokenizer separates by a space always have a boundary between them. For tokens that it joins, the two
-adjacent characters decide (`text/word_boundaries.py`). Characters spelled as several byte tokens are decoded first.
+adjacent characters decide (`text/unicode.py`). Characters spelled as several byte tokens are decoded first.
 
 Shapes: R rows, T tokens, V vocabulary entries, B sentences, M tokens to look up, N sentences that were selected.
 """
@@ -17,13 +17,11 @@ import torch
 from torch import Tensor
 
 from rnnkit.text import special_tokens
-from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS, METASPACE
-from rnnkit.text.tokenizers.features import FeaturedTokenizer, is_feature, remove_features
-from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.word_tokenizer import JOINER, WordTokenizer
+from rnnkit.text.rule_based_tokenizers import JOINER, WhitespaceTokenizer, WordTokenizer
+from rnnkit.text.special_tokens import BYTE_TOKENS, METASPACE
+from rnnkit.text.tokenizer import FeaturedTokenizer, Tokenizer, is_feature, remove_features
+from rnnkit.text.unicode import BREAK, EXTEND, WORD, class_as_left, class_as_right
 from rnnkit.text.vocabulary import Vocabulary
-from rnnkit.text.word_boundaries import BREAK, EXTEND, WORD, class_as_left, class_as_right
 
 INCOMPLETE: Final = 3
 """Boundary class of a byte token that starts or ends a character which needs further bytes."""

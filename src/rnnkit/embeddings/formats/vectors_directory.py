@@ -19,10 +19,10 @@ import numpy as np
 from rnnkit.embeddings.formats.word_validation import check_writable
 from rnnkit.embeddings.vector_table import Matrix, VectorTable
 from rnnkit.embeddings.word_index import WordIndex
-from rnnkit.errors import DataError, FormatError
+from rnnkit.errors import DataError, FormatError, explain_os_errors
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import ARTIFACT_PART, atomic_directory
-from rnnkit.io.durable import explain_os_errors, fsync_directory
+from rnnkit.io.atomic import fsync_directory
 from rnnkit.io.npy import map_npy
 from rnnkit.io.safe_reading import open_regular
 from rnnkit.text import special_tokens

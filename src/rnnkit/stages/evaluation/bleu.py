@@ -71,6 +71,7 @@ class BleuOptions:
         help="sacrebleu, or textbook: exp(min(0, 1 - len_label/len_pred)) * prod_n p_n^(1/2^n), averaged over lines.",
         choices=tuple(WIDTH),
         panel="Score",
+        variable="BLEU_METHOD",
     )
     metric: list[str] = option(("bleu",), help="Metric; repeatable.", choices=METRICS, panel="Score")
     sentence: bool = option(False, help="Score each line separately, in order.", panel="Score")
@@ -89,7 +90,9 @@ class BleuOptions:
         shown_default=f"{BleuSettings.tokenize}; textbook: none, tokens separated by white space",
         panel="Score",
     )
-    lowercase: bool = option(BleuSettings.lowercase, help="Ignore case in BLEU.", panel="Score")
+    lowercase: bool = option(
+        BleuSettings.lowercase, help="Ignore case in BLEU.", panel="Score", variable="BLEU_LOWERCASE"
+    )
     smooth_method: str = option(
         BleuSettings.smooth_method, help="Smoothing of n-gram orders without a match.", choices=SMOOTHING, panel="Score"
     )

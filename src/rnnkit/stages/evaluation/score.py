@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import DataError
-from rnnkit.evaluation import lm_scorer, mixture
+from rnnkit.evaluation import lm_scorer
 from rnnkit.evaluation.lm_scorer import open_scorer
 from rnnkit.events import Listener, Note, Progress, Status, WarningEvent, null_listener
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.stages.evaluation.score_options import (
     CACHE_SIZE,
     DYNAMIC_DECAY,
@@ -27,7 +27,7 @@ from rnnkit.stages.evaluation.score_options import (
 from rnnkit.stages.evaluation.score_results import EOS_TEXT, LineScore, MixtureSummary, Summary, TokenScore
 from rnnkit.stages.inference.translation_outputs import LineTally
 from rnnkit.text.special_tokens import EOS, UNK
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
+from rnnkit.text.tokenizer import Tokenizer, read_raw_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rnnkit.decoding.translator import TranslationEnsemble
-    from rnnkit.evaluation.dynamic_evaluation import DynamicSettings
+    from rnnkit.evaluation.interpolation import FittedMixture, Mixture
+    from rnnkit.evaluation.lm_adaptation import DynamicSettings
     from rnnkit.evaluation.lm_metrics import LMScore
     from rnnkit.evaluation.lm_scorer import ScoredLines, Scorer
-    from rnnkit.evaluation.mixture import FittedMixture, Mixture
 
     FloatArray = NDArray[np.float64]
 
@@ -72,6 +72,7 @@ def run(options: ScoreOptions, listen: Listener = null_listener) -> Iterator[Lin
 
 
 def _run(options: ScoreOptions, weights: MixtureWeights, listen: Listener) -> Iterator[LineScore | Summary]:
+    from rnnkit.evaluation import interpolation
     from rnnkit.models import store
     from rnnkit.nn.device import choose_device, set_threads
 
@@ -85,9 +86,9 @@ def _run(options: ScoreOptions, weights: MixtureWeights, listen: Listener) -> It
     main = open_scorer(options.folder, options.checkpoint, device)
     flatnesses = check_model(options, weights, neural=main.network is not None)
     opened = [open_scorer(path, "best", device) for path in weights.others]
-    models = mixture.Mixture(
+    models = interpolation.Mixture(
         main,
-        tuple(mixture.match_models(main, other, listen) for other in opened),
+        tuple(interpolation.match_models(main, other, listen) for other in opened),
         cache_size=(options.cache_size or CACHE_SIZE) if options.cache else None,
         dynamic=_dynamic_settings(options) if options.dynamic else None,
     )
@@ -96,7 +97,7 @@ def _run(options: ScoreOptions, weights: MixtureWeights, listen: Listener) -> It
 
 
 def _dynamic_settings(options: ScoreOptions) -> DynamicSettings:
-    from rnnkit.evaluation.dynamic_evaluation import DynamicSettings
+    from rnnkit.evaluation.lm_adaptation import DynamicSettings
 
     method: Any = options.dynamic_method or "rms"  # `config.resolve` checks the choices
     rate, decay = options.dynamic_rate, options.dynamic_decay
@@ -114,11 +115,13 @@ def _fit(
     """Return the interpolation weights: those given, or fitted on the held-out text of `--tune`."""
     import numpy as np
 
+    from rnnkit.evaluation import interpolation
+
     if options.tune is None:
         weights_K = np.array([weight for weight in weights.given if weight is not None])
-        return mixture.FittedMixture(weights_K, flatnesses[0] if flatnesses else None)
+        return interpolation.FittedMixture(weights_K, flatnesses[0] if flatnesses else None)
     held_out = lm_scorer.read_text([options.tune], models.main)
-    fitted = mixture.fit_mixture(models, held_out, weights.given, flatnesses, listen)
+    fitted = interpolation.fit_mixture(models, held_out, weights.given, flatnesses, listen)
     found = [f"{name} {weight:.4f}" for name, weight in zip(models.names, fitted.weights_K, strict=True)]
     found += [] if fitted.flatness is None or models.main.network is None else [f"flatness {fitted.flatness:g}"]
     listen(Note(f"fitted on {options.tune} (perplexity {fitted.perplexity:,.2f}): {', '.join(found)}"))
@@ -141,7 +144,7 @@ def _score_text(
     for block in _read_blocks(options, models.main):
         unknown_words.add(block)
         texts = models.encode(block)
-        log_p_KN = mixture.component_log_probs(components, texts)
+        log_p_KN = interpolation.component_log_probs(components, texts)
         unknown_K += [np.count_nonzero(text.ids == UNK) for text in texts]
         log_p_N = interpolation.interpolate(log_p_KN, fitted.weights_K)
         sums_K += log_p_KN.sum(axis=1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnnkit.errors import UsageError
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.nn import kinds
 from rnnkit.options.declare import STDIN, argument, option, option_name
 from rnnkit.stages import shared_options as shared
@@ -30,7 +30,7 @@ DEPENDENT_OPTIONS = {
 
 
 @dataclass(frozen=True)
-class ScoreOptions:
+class ScoreOptions(shared.WorkspaceOptions, shared.DeviceOptions, shared.OverwriteOptions):
     """Compute the log-probability and perplexity of text under a neural or n-gram language model.
 
     A translation model takes two files, the source and its translation, and scores the translation given the source.
@@ -53,7 +53,6 @@ class ScoreOptions:
         (STDIN,),
         help="Raw text, one sentence per line; - is standard input. Source and target for a translation model.",
     )
-    work: Path = shared.work()
     data: Path | None = option(
         None, help="Score encoded data instead of text.", panel="Data", shown_default="WORK/data with --split"
     )
@@ -107,9 +106,6 @@ class ScoreOptions:
     summary: bool = option(False, help="Write only the summary of the whole text.", panel="Output")
     json: bool = option(False, help="Write one JSON object per line, then one with the summary.", panel="Output")
     output: Path = option(STDIN, help="File to write; - is standard output.", panel="Output")
-    overwrite: bool = option(False, help="Replace the output file.", panel="Output")
-    device: str = shared.device(help="Compute device; auto: the GPU if there is one.")
-    threads: int = shared.threads()
 
     @property
     def folder(self) -> Path:

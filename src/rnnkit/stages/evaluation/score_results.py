@@ -109,7 +109,7 @@ class Summary:
     @property
     def lines(self) -> list[str]:
         """Printed form."""
-        from rnnkit.reports.columns import format_columns
+        from rnnkit.reports.figures import format_columns
 
         score = self.score
         rows = [
@@ -136,7 +136,7 @@ class Summary:
         return [*format_columns(rows, right=[1]), *self._mixture()]
 
     def _mixture(self) -> list[str]:
-        from rnnkit.reports.columns import format_columns
+        from rnnkit.reports.figures import format_columns
 
         if len(self.parts) == 1:
             return []

@@ -10,8 +10,8 @@ from rnnkit.embeddings.loading import digest_vectors
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
+from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import Repairs
-from rnnkit.io.workspace import Workspace
 from rnnkit.options.declare import argument, option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
@@ -47,7 +47,7 @@ VERSION: Final = 1
 
 
 @dataclass(frozen=True)
-class ConvertEmbeddingsOptions:
+class ConvertEmbeddingsOptions(shared.VectorOptions, shared.OverwriteOptions):
     """Convert word vectors to another format, to exchange them with other tools.
 
     word2vec and fasttext are the same text format, with a header line, as in `.vec` files; glove is without the header.
@@ -57,9 +57,6 @@ class ConvertEmbeddingsOptions:
     """
 
     output: Path = argument(help="File or directory to write.", metavar="OUTPUT")
-    vectors: Path | None = shared.vectors()
-    work: Path = shared.work()
-    repair: bool = shared.repair()
     top: int | None = option(
         None,
         help="Convert only the first words, which are the most frequent.",
@@ -75,7 +72,6 @@ class ConvertEmbeddingsOptions:
         panel="Output",
         shown_default="by OUTPUT's suffix: none directory, .txt word2vec, .vec fasttext",
     )
-    overwrite: bool = option(False, help="Replace an existing output.", panel="Output")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.embeddings.loading import load_vectors
@@ -28,7 +27,7 @@ SIGNS = ("+", "-")
 
 
 @dataclass(frozen=True)
-class AnalogyOptions:
+class AnalogyOptions(shared.NeighborOptions):
     """Solve analogies: the words nearest to a sum of word vectors (3CosAdd with unit-normalized vectors).
 
     `king - man + woman` and `man king woman` are the same query: man is to king as woman is to what? The words of the
@@ -45,11 +44,7 @@ class AnalogyOptions:
         shown_default="standard input, one per line",
         signed=True,
     )
-    vectors: Path | None = shared.vectors()
-    work: Path = shared.work()
-    repair: bool = shared.repair()
     count: int = option(5, help="Answers per expression.", panel="Search", unit="words", minimum=1)
-    restrict: int | None = shared.restrict()
     json: bool = option(False, help="Print one JSON object per expression: question, answers.", panel="Output")
 
 

@@ -22,7 +22,7 @@ from rnnkit.stages.inference.decode_options import (
     search_options,
 )
 from rnnkit.stages.inference.translation_outputs import Outputs, translate
-from rnnkit.text.tokenizers.tokenizer import read_raw_text, warn_replaced_line_ends
+from rnnkit.text.tokenizer import read_raw_text, warn_replaced_line_ends
 
 if TYPE_CHECKING:
     from rnnkit.decoding.generate import GeneratedLine, TextGenerator

@@ -19,7 +19,7 @@ from typing import Any
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io import manifest, resumable_output
 from rnnkit.options.declare import STDIN
-from rnnkit.options.record import as_dict
+from rnnkit.options.record import as_dict, with_current_names
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.inference.decode_options import FUSION_WEIGHT, DecodeOptions
 
@@ -353,7 +353,8 @@ def _state(record: manifest.Manifest, output: Path) -> OutputState:
 
 def _recorded_fingerprint(record: manifest.Manifest) -> Fingerprint:
     facts = record.facts
-    return Fingerprint(record.options, record.inputs, dict(facts["texts"]), dict(facts["paths"]))
+    options = with_current_names(record.options, DecodeOptions)
+    return Fingerprint(options, record.inputs, dict(facts["texts"]), dict(facts["paths"]))
 
 
 def _changed(path: Path) -> ArtefactError:

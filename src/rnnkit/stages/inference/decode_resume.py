@@ -18,8 +18,7 @@ from typing import IO, Any, TypeVar
 from rnnkit.errors import ArtefactError, RnnkitError
 from rnnkit.events import Listener, Note
 from rnnkit.io import atomic, manifest, resumable_output
-from rnnkit.io.atomic import atomic_file
-from rnnkit.io.durable import fsync_directory, fsync_path
+from rnnkit.io.atomic import atomic_file, fsync_directory, fsync_path
 from rnnkit.options.declare import STDIN
 from rnnkit.stages.inference.decode_options import DecodeOptions
 from rnnkit.stages.inference.decode_record import (

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.embeddings.loading import load_vectors
 from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
 from rnnkit.events import Listener, null_listener
 from rnnkit.options.declare import argument, option
-from rnnkit.reports.columns import format_columns
+from rnnkit.reports.figures import format_columns
 from rnnkit.stages import shared_options as shared
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ rnnkit neighbors --vectors glove.6B.100d.txt --restrict 50000 < words.txt"""
 
 
 @dataclass(frozen=True)
-class NeighborsOptions:
+class NeighborsOptions(shared.NeighborOptions):
     """Find the nearest neighbors of words by cosine similarity.
 
     Prints a block for each word, nearest neighbor first. A word without a vector is reported with the most similar
@@ -34,11 +33,7 @@ class NeighborsOptions:
     words: list[str] = argument(
         (), help="Words to look up.", metavar="WORD", shown_default="standard input, one per line"
     )
-    vectors: Path | None = shared.vectors()
-    work: Path = shared.work()
-    repair: bool = shared.repair()
     count: int = option(10, help="Neighbors per word.", panel="Search", unit="words", minimum=1)
-    restrict: int | None = shared.restrict()
     json: bool = option(False, help="Print one JSON object per word: question, seen, neighbors.", panel="Output")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rnnkit.embeddings.loading import load_vectors
@@ -22,7 +21,7 @@ MIN_WORDS = 3
 
 
 @dataclass(frozen=True)
-class OddOneOutOptions:
+class OddOneOutOptions(shared.VectorOptions):
     """Find the word that does not match the others: the farthest from the mean of the unit-normalized vectors.
 
     A line of standard input that cannot be answered is reported and gives a blank line, so that output lines match
@@ -32,9 +31,6 @@ class OddOneOutOptions:
     words: list[str] = argument(
         (), help="Three or more words.", metavar="WORD", shown_default="standard input, a group per line"
     )
-    vectors: Path | None = shared.vectors()
-    work: Path = shared.work()
-    repair: bool = shared.repair()
     json: bool = option(False, help="Print one JSON object per group: question, odd_one_out.", panel="Output")
 
 

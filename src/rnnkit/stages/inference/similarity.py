@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rnnkit.embeddings.loading import load_vectors
@@ -22,7 +21,7 @@ _HINT = "give two words per pair, such as: king queen"
 
 
 @dataclass(frozen=True)
-class SimilarityOptions:
+class SimilarityOptions(shared.VectorOptions):
     """Compute the cosine similarity of word pairs, from -1 to 1.
 
     Prints one line per pair: both words and the similarity, separated by tabs. A pair on standard input that cannot be
@@ -32,9 +31,6 @@ class SimilarityOptions:
     words: list[str] = argument(
         (), help="Pairs of words, one after the other.", metavar="WORD", shown_default="standard input, a pair per line"
     )
-    vectors: Path | None = shared.vectors()
-    work: Path = shared.work()
-    repair: bool = shared.repair()
     json: bool = option(False, help="Print one JSON object per pair: question, similarity.", panel="Output")
 
 

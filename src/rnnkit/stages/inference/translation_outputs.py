@@ -47,7 +47,7 @@ def translate(options: DecodeOptions, recorded: RecordedOutput | None, listen: L
         listen: Receives notes and warnings.
     """
     from rnnkit.decoding import translate as translation
-    from rnnkit.text.tokenizers.tokenizer import warn_replaced_line_ends
+    from rnnkit.text.tokenizer import warn_replaced_line_ends
 
     translator = _open_translator(options, listen)
     listen(Status("decoding"))
@@ -143,7 +143,7 @@ def _read_sources(
 ) -> tuple[Iterator[ConstrainedSource], int]:
     """Return the lines left to translate, with their constraints, and the number of lines already translated."""
     from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
-    from rnnkit.text.tokenizers.tokenizer import read_raw_text
+    from rnnkit.text.tokenizer import read_raw_text
 
     def read() -> Iterator[str]:
         return (line for path in options.files for line in read_raw_text(path, translator.main.tokenizer))

@@ -19,6 +19,7 @@ from rnnkit.io.atomic import atomic_file, is_stream
 from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.options.declare import STDIN, argument, option
 from rnnkit.options.record import as_dict
+from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file
 from rnnkit.text.token_files import read_token_lines
 
@@ -38,7 +39,7 @@ _PROGRESS_LINES = 1 << 14
 
 
 @dataclass(frozen=True)
-class PhrasesOptions:
+class PhrasesOptions(shared.OverwriteOptions):
     """Join word pairs that occur together much more often than by chance: new york becomes new_york.
 
     Phrases are detected in all files together and joined in them, one output line per input line. The list of phrases
@@ -58,7 +59,12 @@ class PhrasesOptions:
     )
     phrases: Path | None = option(None, help="Apply this phrase list instead of detecting phrases.")
     min_count: int = option(
-        5, help="Ignore pairs below this frequency.", unit="occurrences", minimum=1, panel="Phrases"
+        5,
+        help="Ignore pairs below this frequency.",
+        unit="occurrences",
+        minimum=1,
+        panel="Phrases",
+        variable="PHRASES_MIN_COUNT",
     )
     scoring: str = option(
         "default",
@@ -88,7 +94,6 @@ class PhrasesOptions:
         panel="Phrases",
     )
     output: Path | None = option(None, help="Text to write.", shown_default="stdout, with --phrases", panel="Output")
-    overwrite: bool = option(False, help="Replace the text and the list.", panel="Output")
 
 
 @dataclass(frozen=True)

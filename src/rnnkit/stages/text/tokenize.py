@@ -27,23 +27,22 @@ from rnnkit.stages.text.tokenize_options import (
 from rnnkit.stages.text.tokenize_shards import merge
 from rnnkit.system.machine import available_cores
 from rnnkit.system.workers import WorkerPool
-from rnnkit.text import shards, token_files
+from rnnkit.text import parallel_processing, token_files
 from rnnkit.text.blocks import LineBlock, count_lines, read_line_blocks
 from rnnkit.text.lines import batch_lines, read_lines
-from rnnkit.text.normalizer import NFC, NONE, Normalizer
-from rnnkit.text.token_files import TEST, TRAIN, VALID, CorpusName, parse_name
-from rnnkit.text.token_workers import SamplingBatch, TokenizedBlock, TokenizeWorker
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
-from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
-from rnnkit.text.tokenizers.store import (
+from rnnkit.text.parallel_processing import SamplingBatch, TokenizedBlock, TokenizeWorker
+from rnnkit.text.rule_based_tokenizers import WhitespaceTokenizer
+from rnnkit.text.subword_training import SubwordTrainingOptions, check_not_empty, train_from_files
+from rnnkit.text.token_files import TEST, TRAIN, VALID, CorpusName, TokenFileContents, parse_name
+from rnnkit.text.tokenizer import FeaturedTokenizer, Tokenizer, read_raw_text
+from rnnkit.text.tokenizer_store import (
     RULE_BASED_TOKENIZERS,
     load_compatible_tokenizer,
     read_tokenizer_identity,
     save_tokenizer,
     staged_tokenizer,
 )
-from rnnkit.text.tokenizers.subword_training import check_not_empty, train_from_files
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
+from rnnkit.text.unicode import NFC, NONE, Normalizer
 
 EXAMPLE = """\
 rnnkit tokenize train.de train.en valid.de valid.en --type unigram --size 8000
@@ -89,7 +88,7 @@ def run(options: TokenizeOptions, listen: Listener = null_listener) -> TokenizeR
         DataError: A text is missing, empty or not valid text, or there is no text to train a tokenizer on.
         ArtefactError: The existing tokenizer has other settings than the options, or a token file already exists.
     """
-    shard = shards.parse_shard(options.shard, options.merge)
+    shard = parallel_processing.parse_shard(options.shard, options.merge)
     if options.merge:
         return merge(options, listen)
     _check_samples(options)
@@ -161,7 +160,7 @@ def _cannot_sample(kind: str) -> UsageError:
     return UsageError(f"--samples needs a unigram or bpe tokenizer; this one is {kind}", option="--samples")
 
 
-def _plan(options: TokenizeOptions, shard: shards.Shard | None) -> list[_TokenizeJob]:
+def _plan(options: TokenizeOptions, shard: parallel_processing.Shard | None) -> list[_TokenizeJob]:
     """Map text files to token files, and check all of them before any work is done."""
     folder = token_folder(options, shard)
     jobs: dict[Path, _TokenizeJob] = {}
@@ -192,7 +191,7 @@ def _plan(options: TokenizeOptions, shard: shards.Shard | None) -> list[_Tokeniz
 def _open_or_create(
     options: TokenizeOptions,
     jobs: Sequence[_TokenizeJob],
-    shard: shards.Shard | None,
+    shard: parallel_processing.Shard | None,
     outputs: ExitStack,
     listen: Listener,
 ) -> tuple[Tokenizer, Path, bool]:
@@ -244,10 +243,8 @@ def _create(
             option="--learn-from",
         )
     inputs = {source.name: manifest.sha256(source) for source in sources}
-    limit = round(options.learn_size * 1e6)
-    subwords, facts = train_from_files(
-        sources, kind, options.size, normalization, limit, options.seed, listen, bool(options.features)
-    )
+    training = SubwordTrainingOptions(kind, options.size, round(options.learn_size * 1e6), options.seed)
+    subwords, facts = train_from_files(sources, training, normalization, listen, bool(options.features))
     return _with_features(subwords, options), inputs, facts
 
 
@@ -266,7 +263,7 @@ class _FileTokenizer:
 
     tokenizer: Tokenizer
     options: TokenizeOptions
-    shard: shards.Shard | None
+    shard: parallel_processing.Shard | None
     pool: WorkerPool[Any, TokenizedBlock]
 
     def tokenize(self, job: _TokenizeJob, outputs: ExitStack, listen: Listener) -> TokenizedFile:
@@ -313,15 +310,12 @@ def _read_file(job: _TokenizeJob, span: tuple[int, int] | None, raw: IO[bytes] |
 
 
 def _write_manifest(job: _TokenizeJob, file: TokenizedFile, options: TokenizeOptions, tokenizer: Tokenizer) -> None:
+    samples = options.samples if job.name.split == TRAIN else 0
     token_files.write_token_manifest(
         file.path,
-        options=shards.recorded_options(options),
+        TokenFileContents(file.lines, file.tokens, samples, tokenizer.features, tokenizer.byte_fallback),
+        options=parallel_processing.recorded_options(options),
         inputs={"text": job.sha256, "tokenizer": read_tokenizer_identity(tokenizer_folder(options))},
-        lines=file.lines,
-        tokens=file.tokens,
-        samples=options.samples if job.name.split == TRAIN else 0,
-        features=tokenizer.features,
-        byte_fallback=tokenizer.byte_fallback,
         raw=job.raw is not None,
     )
 
@@ -339,7 +333,8 @@ def _warn_of_stale_files(folder: Path, options: TokenizeOptions, listen: Listene
 
 def _requested_settings(options: TokenizeOptions) -> dict[str, Any]:
     """Return the tokenizer settings in the options; None where an option is not given."""
-    return {name: getattr(options, name) for name in ("type", "normalise", "lowercase", "size", "features")}
+    settings = {name: getattr(options, name) for name in ("type", "lowercase", "size", "features")}
+    return {**settings, "normalise": options.normalize}
 
 
 def _with_features(tokenizer: Tokenizer, options: TokenizeOptions) -> Tokenizer:
@@ -348,5 +343,5 @@ def _with_features(tokenizer: Tokenizer, options: TokenizeOptions) -> Tokenizer:
 
 def _normalization(options: TokenizeOptions) -> Normalizer:
     """Return the normalization of each line. `spaces` has no token for white space, so it can never be exact."""
-    exact = options.normalise == NONE and (options.type or DEFAULT_TYPE) != WhitespaceTokenizer.kinds[0]
-    return Normalizer(options.normalise or NFC, bool(options.lowercase), exact)
+    exact = options.normalize == NONE and (options.type or DEFAULT_TYPE) != WhitespaceTokenizer.kinds[0]
+    return Normalizer(options.normalize or NFC, bool(options.lowercase), exact)

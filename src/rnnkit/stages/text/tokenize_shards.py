@@ -20,9 +20,9 @@ from rnnkit.stages.text.tokenize_options import (
     token_folder,
     tokenizer_folder,
 )
-from rnnkit.text import shards, token_files
-from rnnkit.text.tokenizers.store import load_tokenizer
-from rnnkit.text.tokenizers.subword_training import check_not_empty
+from rnnkit.text import parallel_processing, token_files
+from rnnkit.text.subword_training import check_not_empty
+from rnnkit.text.tokenizer_store import load_tokenizer
 
 
 def merge(options: TokenizeOptions, listen: Listener) -> TokenizeResult:
@@ -36,7 +36,7 @@ def merge(options: TokenizeOptions, listen: Listener) -> TokenizeResult:
     if options.files:
         raise UsageError("--merge joins the output of shards and takes no text files", option="--merge")
     folder = token_folder(options)
-    found = shards.find_shards(folder)
+    found = parallel_processing.find_shards(folder)
     targets = [folder / name for name in _common_names(found)]
     for target in targets:
         check_output_file(options, target, token_files.KIND)
@@ -56,7 +56,7 @@ def merge(options: TokenizeOptions, listen: Listener) -> TokenizeResult:
 
 def _merge_file(target: Path, parts: Sequence[Path], outputs: ExitStack) -> tuple[list[Manifest], TokenizedFile]:
     """Join one token file and its raw lines; `outputs` completes the files. Also returns the shards' manifests."""
-    metas = shards.read_shard_manifests(parts, token_files.KIND, token_files.VERSION)
+    metas = parallel_processing.read_shard_manifests(parts, token_files.KIND, token_files.VERSION)
     raw = outputs.enter_context(token_files.create_raw_lines(target)) if _has_raw(metas) else None
     output = outputs.enter_context(token_files.create_token_file(target))
     lines, tokens = (sum(int(meta.facts[name]) for meta in metas) for name in ("lines", "tokens"))
@@ -95,14 +95,13 @@ def _common_names(found: Sequence[Path]) -> list[str]:
 
 def _write_manifest(metas: Sequence[Manifest], written: TokenizedFile) -> None:
     first = metas[0]
-    token_files.write_token_manifest(
-        written.path,
-        options=first.options,
-        inputs=first.inputs,
-        lines=written.lines,
-        tokens=written.tokens,
+    contents = token_files.TokenFileContents(
+        written.lines,
+        written.tokens,
         samples=int(first.facts["samples"]),
         features=bool(first.facts["features"]),
         byte_fallback=bool(first.facts.get("byte_fallback", False)),
-        raw=_has_raw(metas),
+    )
+    token_files.write_token_manifest(
+        written.path, contents, options=first.options, inputs=first.inputs, raw=_has_raw(metas)
     )

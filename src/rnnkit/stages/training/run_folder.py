@@ -15,7 +15,7 @@ from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io import artifact_output, manifest, resumable_output
 from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.options.declare import option_name
-from rnnkit.options.record import as_dict
+from rnnkit.options.record import as_dict, with_current_names
 from rnnkit.stages.outputs import Options
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def saved_options(folder: Path, options: OptionsT, kind: str = "model", version:
     """
     if not has_run(folder):
         raise no_run_error(folder)
-    saved = manifest.read(folder, kind, version).options
+    saved = with_current_names(manifest.read(folder, kind, version).options, type(options))
     changes: dict[str, Any] = {}
     differing = []
     hints = typing.get_type_hints(type(options))
@@ -274,7 +274,7 @@ def _draw_curve(folder: Path, listen: Listener) -> None:
     from rnnkit.training import metrics
 
     try:
-        from rnnkit.reports.learning_curve import plot_learning_curve
+        from rnnkit.reports.figures import plot_learning_curve
 
         plot_learning_curve(folder / metrics.METRICS_FILE, folder / CURVE)
     except Exception as failure:

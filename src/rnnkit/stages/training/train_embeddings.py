@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.embeddings.training_text import TrainingText, find_training_text
 from rnnkit.errors import Interrupted, UsageError
 from rnnkit.events import Listener, Note, WarningEvent, null_listener
+from rnnkit.io.manifest import Workspace
 from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.io.safe_reading import Repairs
-from rnnkit.io.workspace import Workspace
 from rnnkit.kernels import kernel_cache
 from rnnkit.stages import outputs
 from rnnkit.stages.training import embedding_initialization, run_folder

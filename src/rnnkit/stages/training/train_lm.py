@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, TypeVar
 
 from rnnkit.events import Listener, null_listener
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.stages.training import initial_weights, training_inputs, training_run
 from rnnkit.stages.training.initial_weights import PretrainedEmbeddings, load_initial_weights
 from rnnkit.stages.training.run_folder import TrainedModel, TrainingResult
@@ -74,8 +74,8 @@ def _build(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> Training
 
 def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> TrainingComponents:
     """Build a causal language model, its training task, the batches and the validation."""
+    from rnnkit.data.batch_sampler import StepIterator
     from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, LineBatchSampler
-    from rnnkit.data.step_iterator import StepIterator
     from rnnkit.evaluation.validation import make_lm_validation
     from rnnkit.models import lm_store
     from rnnkit.models.language_model import LanguageModelNetwork
@@ -95,7 +95,7 @@ def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInput
     text = inputs.data.side("train", language)
     optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group)
     objective = _objective(options, inputs, optimizer.device)
-    streams = (options.columns or 1) * run.shard.batches_per_step
+    streams = (options.batch_size or 1) * run.shard.batches_per_step
     layout = BpttLayout(streams, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
     batches = (
         LineBatchSampler(text, options.batch_tokens, options.seed)
@@ -115,8 +115,7 @@ def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInput
 
 def build_masked_lm(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> TrainingComponents:
     """Build a masked language model, its training task, the batches and the validation."""
-    from rnnkit.data.batch_sampler import BatchSampler
-    from rnnkit.data.step_iterator import StepIterator
+    from rnnkit.data.batch_sampler import BatchSampler, StepIterator
     from rnnkit.evaluation.validation import make_masked_lm_validation
     from rnnkit.models import lm_store
     from rnnkit.models.masked_lm import MaskedLM

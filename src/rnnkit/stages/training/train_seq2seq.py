@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.nn import kinds
 from rnnkit.stages.training import training_inputs, training_run
 from rnnkit.stages.training.initial_weights import PretrainedEmbeddings, load_initial_weights
@@ -65,8 +65,7 @@ def _open_inputs(options: TrainSeq2SeqOptions) -> TrainingInputs:
 
 def build_seq2seq(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -> TrainingComponents:
     """Build the network, its training task, the batches and the validation."""
-    from rnnkit.data.batch_sampler import BatchSampler
-    from rnnkit.data.step_iterator import StepIterator
+    from rnnkit.data.batch_sampler import BatchSampler, StepIterator
     from rnnkit.evaluation.validation import make_seq2seq_validation
     from rnnkit.training.optimizer import NetworkOptimizer
     from rnnkit.training.schedules import default_epochs
@@ -116,7 +115,7 @@ def _make_model(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -
     from rnnkit.models import store
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
     from rnnkit.nn.device import choose_device, enable_checkpointing, set_threads
-    from rnnkit.text.tokenizers.store import load_tokenizer
+    from rnnkit.text.tokenizer_store import load_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
     options, data = run.options, inputs.data

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, WarningEvent
 from rnnkit.io import manifest
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.text.special_tokens import NAMES, UNK
 from rnnkit.text.token_files import TRAIN
 
@@ -81,7 +81,7 @@ def _open(
     work: Path, data_folder: Path | None, vocabularies: list[Path], tokenizer: Path | None, task: str
 ) -> TrainingInputs:
     from rnnkit.data.aligned_data import AlignedData
-    from rnnkit.text.tokenizers.store import read_tokenizer_identity
+    from rnnkit.text.tokenizer_store import read_tokenizer_identity
 
     workspace = Workspace(work)
     data = AlignedData.open(data_folder or workspace.data)
@@ -232,8 +232,8 @@ class GuidedAttentionInput:
             ArtefactError: The links belong to other data, or the file has changed since it was written.
             FormatError: The manifest of the links is damaged.
         """
+        from rnnkit.alignment.alignment_links import check_links_match_data, read_links
         from rnnkit.alignment.bitext import make_side
-        from rnnkit.alignment.pharaoh import check_links_match_data, read_links
         from rnnkit.training.seq2seq_task import AttentionSupervision
 
         if self.file is None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from rnnkit.data.step_iterator import ShardSpec
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, WarningEvent, null_listener
 from rnnkit.io.resumable_output import RunDirectory
@@ -29,6 +28,7 @@ from rnnkit.training.distributed import ProcessGroup
 if TYPE_CHECKING:
     import torch
 
+    from rnnkit.data.batch_sampler import ShardSpec
     from rnnkit.stages.training.train_lm_options import TrainLMOptions
     from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
     from rnnkit.stages.training.training_inputs import TrainingInputs
@@ -288,6 +288,8 @@ def _with_threads(options: OptionsT, group: ProcessGroup) -> OptionsT:
 
 def shard_spec(options: OptionsT, group: ProcessGroup) -> ShardSpec:
     """Return the batches of each step that this process takes; in a dry run, those of the first."""
+    from rnnkit.data.batch_sampler import ShardSpec
+
     return ShardSpec(options.accumulate, group.rank_info.rank, options.processes)
 
 
