@@ -12,7 +12,7 @@ def test_progress_is_thinned_out_by_task(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("rnnkit.events.time.monotonic", lambda: next(clock))
     heard: list[Event] = []
     listen = limit_progress(heard.append)
-    events = [
+    events: list[Event] = [
         Progress("read a", 1),
         Progress("read a", 2),
         Progress("read b", 1),
