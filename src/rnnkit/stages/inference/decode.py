@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Note, Progress, Status, limit_progress, null_listener
+from rnnkit.events import Listener, Note, Progress, Status, null_listener
 from rnnkit.io.resumable_output import resumable_file
 from rnnkit.stages.inference import decode_resume
 from rnnkit.stages.inference.decode_checks import check
@@ -121,7 +121,6 @@ def _format_lines(options: DecodeOptions, outputs: Outputs, done: int, listen: L
     import json
 
     number, total = done, input_lines(options.files)
-    listen = limit_progress(listen)
     for number, (texts, facts) in enumerate(outputs, start=done + 1):
         if options.json:
             yield json.dumps({"line": number, **facts}, ensure_ascii=False)
