@@ -16,8 +16,7 @@ from rnnkit.events import Event, Note
 from rnnkit.io import manifest
 from rnnkit.stages.text import align
 from rnnkit.stages.training import train, train_embeddings, train_lm
-from rnnkit.stages.training.ngram_training import NgramTrainingCost, NgramTrainingResult
-from rnnkit.stages.training.run_folder import TrainingResult
+from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainingResult
 from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
 from rnnkit.stages.training.train_lm_options import PRESETS, TrainLMOptions, apply_preset
 

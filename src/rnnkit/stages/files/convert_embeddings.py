@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rnnkit.embeddings.loading import digest_vectors
 from rnnkit.errors import UsageError
@@ -12,6 +12,7 @@ from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import Repairs
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
@@ -97,7 +98,7 @@ class ConvertEmbeddingsResult:
         """The result as text."""
         return (f"{self.path}: {self.words:,} words of dimension {self.dimension:,} as {self.format}",)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         fields = {"path": str(self.path), "format": self.format, "words": self.words, "dimension": self.dimension}
         return fields if self.repairs is None else {**fields, "repairs": self.repairs.as_dict()}

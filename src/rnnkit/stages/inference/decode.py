@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, Progress, null_listener
 from rnnkit.io.resumable_output import resumable_file
+from rnnkit.json_types import JsonMapping, JsonObject
 from rnnkit.stages.inference import decode_resume
 from rnnkit.stages.inference.decode_checks import check
 from rnnkit.stages.inference.decode_options import (
@@ -39,7 +40,7 @@ PROGRESS_LINES = 100
 
 T = TypeVar("T")
 
-Decoder = Callable[["DecodeOptions", Mapping[str, Any], "RecordedOutput | None", Listener], Outputs]
+Decoder = Callable[["DecodeOptions", JsonMapping, "RecordedOutput | None", Listener], Outputs]
 
 
 def run(
@@ -108,7 +109,7 @@ def write(options: DecodeOptions, listen: Listener = null_listener) -> None:
     decode_resume.write(run(options, listen, recorded), options, recorded, listen)
 
 
-def _check(options: DecodeOptions) -> dict[str, Any]:
+def _check(options: DecodeOptions) -> JsonObject:
     """Check the options against the model, and return its configuration."""
     from rnnkit.models import store
 
@@ -137,14 +138,12 @@ def _remaining(lines: Iterator[T], recorded: RecordedOutput | None) -> tuple[Ite
     return (lines, 0) if recorded is None else (islice(recorded.read(lines), recorded.done, None), recorded.done)
 
 
-def _translate(
-    options: DecodeOptions, _: Mapping[str, Any], recorded: RecordedOutput | None, listen: Listener
-) -> Outputs:
+def _translate(options: DecodeOptions, _: JsonMapping, recorded: RecordedOutput | None, listen: Listener) -> Outputs:
     return translate(options, recorded, listen)
 
 
 def _generate(
-    options: DecodeOptions, document: Mapping[str, Any], recorded: RecordedOutput | None, listen: Listener
+    options: DecodeOptions, document: JsonMapping, recorded: RecordedOutput | None, listen: Listener
 ) -> Outputs:
     """Continue each line with a language model."""
     from rnnkit.decoding import generate
@@ -161,7 +160,7 @@ def _generate(
     warn_replaced_line_ends(generator.tokenizer, listen)
 
 
-def _open_generator(options: DecodeOptions, document: Mapping[str, Any], listen: Listener) -> TextGenerator:
+def _open_generator(options: DecodeOptions, document: JsonMapping, listen: Listener) -> TextGenerator:
     """Open a neural or n-gram language model."""
     from rnnkit.decoding.generate import TextGenerator
     from rnnkit.models import lm_store
@@ -187,7 +186,7 @@ def _open_generator(options: DecodeOptions, document: Mapping[str, Any], listen:
     return TextGenerator(lambda prompts: NeuralPrompts(model.network, prompts), model.vocabulary, model.tokenizer)
 
 
-def _describe_generated(generated: GeneratedLine) -> dict[str, Any]:
+def _describe_generated(generated: GeneratedLine) -> JsonObject:
     """Return the outputs of a prompt as JSON; `ended` is false if a continuation reached the maximum length."""
     return {
         "prompt_tokens": list(generated.prompt),
@@ -212,7 +211,7 @@ def _describe_generated(generated: GeneratedLine) -> dict[str, Any]:
     }
 
 
-def _infill(options: DecodeOptions, _: Mapping[str, Any], recorded: RecordedOutput | None, listen: Listener) -> Outputs:
+def _infill(options: DecodeOptions, _: JsonMapping, recorded: RecordedOutput | None, listen: Listener) -> Outputs:
     """Fill the gaps of each line with a masked language model."""
     from rnnkit.decoding import infill
     from rnnkit.models import lm_store
@@ -229,7 +228,7 @@ def _infill(options: DecodeOptions, _: Mapping[str, Any], recorded: RecordedOutp
     warn_replaced_line_ends(model.tokenizer, listen)
 
 
-def _describe_filled(filled: FilledLine) -> dict[str, Any]:
+def _describe_filled(filled: FilledLine) -> JsonObject:
     """Return the outputs of a line as JSON: its gaps in the order of filling, each with its candidates."""
     return {
         "outputs": [

@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, WarningEvent
 from rnnkit.io.resumable_output import resumable_file
+from rnnkit.json_types import JsonObject
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.inference.decode_checks import check_attention, check_directions
 from rnnkit.stages.inference.decode_options import (
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from rnnkit.stages.inference.decode_resume import RecordedOutput
 
 
-Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
+Outputs = Iterator[tuple[tuple[str, ...], JsonObject]]
 """For each input line, the output lines and the JSON facts."""
 
 
@@ -253,7 +254,7 @@ def _add_attention_maps(maps: AttentionMapWriter, number: int, translated: Trans
             maps.add(AttentionMap(number, translated.source, tokens, hypothesis.attention.tolist()))
 
 
-def _describe(translated: TranslatedLine) -> dict[str, Any]:
+def _describe(translated: TranslatedLine) -> JsonObject:
     """Return the outputs of a line as JSON: source tokens, and each output with scores and attention.
 
     `finished` is false if an output was truncated at the maximum length; `source_tokens_left_out` is present if the

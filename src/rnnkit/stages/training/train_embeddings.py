@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.embeddings.training_text import TrainingText, find_training_text
 from rnnkit.errors import Interrupted, UsageError
@@ -15,6 +15,7 @@ from rnnkit.events import Listener, Note, WarningEvent, null_listener
 from rnnkit.io.manifest import Workspace
 from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.io.safe_reading import Repairs
+from rnnkit.json_types import JsonObject
 from rnnkit.kernels import kernel_cache
 from rnnkit.stages import outputs
 from rnnkit.stages.training import embedding_initialization, run_folder
@@ -71,7 +72,7 @@ class TrainEmbeddingsResult:
     memory_bytes: int
     repairs: Repairs | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         fields = {**dataclasses.asdict(dataclasses.replace(self, repairs=None)), "output": str(self.output)}
         del fields["repairs"]
@@ -102,7 +103,7 @@ class EmbeddingTrainingEstimate:
     memory_bytes: int
     disk_bytes: int
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the estimate as JSON."""
         return dataclasses.asdict(self)
 

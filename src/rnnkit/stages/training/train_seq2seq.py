@@ -11,10 +11,9 @@ from rnnkit.events import Listener, null_listener
 from rnnkit.io.manifest import Workspace
 from rnnkit.nn import kinds
 from rnnkit.stages.training import training_inputs, training_run
-from rnnkit.stages.training.initial_weights import PretrainedEmbeddings, load_initial_weights
 from rnnkit.stages.training.run_folder import TrainedModel, TrainingResult
 from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions, apply_preset
-from rnnkit.stages.training.training_inputs import GuidedAttentionInput, TrainingInputs
+from rnnkit.stages.training.training_inputs import GuidedAttentionInput, PretrainedEmbeddings, TrainingInputs
 from rnnkit.stages.training.training_run import TrainingComponents, TrainingRun
 
 if TYPE_CHECKING:
@@ -113,6 +112,7 @@ def _make_model(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -
     import torch
 
     from rnnkit.models import store
+    from rnnkit.models.pretrained_embeddings import load_initial_weights
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
     from rnnkit.nn.device import choose_device, enable_checkpointing, set_threads
     from rnnkit.text.tokenizer_store import load_tokenizer

@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, WarningEvent, null_listener
 from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.stages import outputs
-from rnnkit.stages.training import initial_weights, run_folder
+from rnnkit.stages.training import run_folder, training_inputs
 from rnnkit.stages.training.run_folder import TrainedModel, TrainingResult
 from rnnkit.system.machine import available_cores, memory_shortage
 from rnnkit.training import distributed, schedules
@@ -104,7 +104,7 @@ class TrainingRun(Generic[OptionsT]):
         """The batches of each step that this process takes."""
         return shard_spec(self.options, self.group)
 
-    def check_inputs(self, inputs: TrainingInputs, embeddings: initial_weights.PretrainedEmbeddings) -> TrainingInputs:
+    def check_inputs(self, inputs: TrainingInputs, embeddings: training_inputs.PretrainedEmbeddings) -> TrainingInputs:
         """Add the digests of pretrained embeddings; of a resumed run, compare all inputs with those it started with.
 
         Raises:
@@ -114,7 +114,7 @@ class TrainingRun(Generic[OptionsT]):
         from rnnkit.training import metrics
 
         if self.from_checkpoint:
-            digests = initial_weights.recorded_embeddings(self.directory.path)
+            digests = training_inputs.recorded_embeddings(self.directory.path)
         else:
             digests = embeddings.digests(inputs.data.sides)
         inputs = dataclasses.replace(inputs, digests={**inputs.digests, **digests})
@@ -171,9 +171,8 @@ class TrainingRun(Generic[OptionsT]):
     def _make_trainer(self, components: TrainingComponents, plan: TrainingPlan) -> Trainer[Any]:
         from rnnkit.training.trainer import Trainer
 
-        schedule: Any = self.options.schedule  # `config.resolve` checks the choices
         rates = schedules.Schedule(
-            name=schedule,
+            name=cast(schedules.ScheduleName, self.options.schedule),  # `config.resolve` checks the choices
             peak=self.options.learning_rate or 0.0,
             warmup=min(self.options.warmup or 0, plan.steps // 2),
             total=plan.steps,
