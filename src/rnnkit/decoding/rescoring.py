@@ -28,10 +28,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnkit.data.batch_sampler import pad_sequences, plan_epoch
-from rnnkit.decoding.batch_execution import run_batches
 from rnnkit.decoding.ensemble import Direction, TokenSequence
 from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions, Stepper, normalized_score
-from rnnkit.decoding.translator import TranslationEnsemble
+from rnnkit.decoding.translator import TranslationEnsemble, run_batches
 from rnnkit.errors import DataError
 from rnnkit.text import special_tokens
 from rnnkit.text.tokenizer import Tokenizer, read_raw_text

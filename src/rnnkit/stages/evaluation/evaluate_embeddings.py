@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.embeddings.loading import load_vectors
+from rnnkit.embeddings.queries import load_vectors
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.segments import source_name
 from rnnkit.events import Listener, WarningEvent, null_listener

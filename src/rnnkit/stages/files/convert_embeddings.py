@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rnnkit.embeddings.loading import digest_vectors
+from rnnkit.embeddings.queries import digest_vectors
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
@@ -114,7 +114,7 @@ def run(options: ConvertEmbeddingsOptions, listen: Listener = null_listener) -> 
         FormatError: The vectors directory is damaged.
     """
     from rnnkit.embeddings import formats
-    from rnnkit.embeddings.formats.word_repair import spaces_to_underscores
+    from rnnkit.embeddings.formats.word_validation import spaces_to_underscores
 
     output, format = options.output, options.to or _infer_format(options.output)
     source = options.vectors or Workspace(options.work).embeddings
@@ -154,7 +154,7 @@ def _write(
     output: Path, format: str, table: VectorTable, options: ConvertEmbeddingsOptions, inputs: dict[str, str]
 ) -> None:
     from rnnkit.embeddings import formats
-    from rnnkit.embeddings.formats import projector, vectors_directory
+    from rnnkit.embeddings.formats import text_formats, vectors_directory
     from rnnkit.io.artifact_output import announce_kind, atomic_directory, write_file_manifest
 
     if format == DIRECTORY:
@@ -163,8 +163,10 @@ def _write(
     facts = {"format": format, "words": len(table.words), "dimension": table.dimension}
     if format == PROJECTOR:
         with atomic_directory(output, EXPORT) as temporary:
-            projector.write_files(temporary, table)
-            files = manifest.describe_files(temporary, [projector.VECTORS, projector.METADATA])
+            text_formats.write_projector(temporary, table)
+            files = manifest.describe_files(
+                temporary, [text_formats.PROJECTOR_VECTORS, text_formats.PROJECTOR_METADATA]
+            )
             found = manifest.Manifest(EXPORT, VERSION, as_dict(options), inputs, files, facts)
             manifest.write(temporary / manifest.NAME, found)
         return

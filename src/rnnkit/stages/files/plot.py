@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.embeddings.loading import load_table
+from rnnkit.embeddings.queries import load_table
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
@@ -108,13 +108,13 @@ def run(options: PlotOptions, listen: Listener = null_listener) -> PlotResult:
 
 def _draw_curve(options: PlotOptions) -> Path:
     from rnnkit.reports.figures import plot_learning_curve
-    from rnnkit.training import metrics
+    from rnnkit.training import checkpoint
 
     model = options.model or Workspace(options.work).model
     picture = options.output or model / "curve.png"
     if options.output is not None:
         check_output_file(options, picture)
-    plot_learning_curve(model / metrics.METRICS_FILE, picture)
+    plot_learning_curve(model / checkpoint.METRICS_FILE, picture)
     return picture
 
 

@@ -6,8 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rnnkit.embeddings.loading import load_vectors
-from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
+from rnnkit.embeddings.queries import (
+    FailedQuery,
+    RepairReport,
+    answer_queries,
+    answer_stdin,
+    append_repairs,
+    load_vectors,
+)
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
 from rnnkit.json_types import JsonObject

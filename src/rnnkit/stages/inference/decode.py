@@ -25,8 +25,7 @@ from rnnkit.stages.inference.translation_outputs import Outputs, translate
 from rnnkit.text.tokenizer import read_raw_text, warn_replaced_line_ends
 
 if TYPE_CHECKING:
-    from rnnkit.decoding.generate import GeneratedLine, TextGenerator
-    from rnnkit.decoding.infill import FilledLine
+    from rnnkit.decoding.generate import FilledLine, GeneratedLine, TextGenerator
     from rnnkit.stages.inference.decode_resume import RecordedOutput
 
 EXAMPLE = """\
@@ -213,7 +212,7 @@ def _describe_generated(generated: GeneratedLine) -> JsonObject:
 
 def _infill(options: DecodeOptions, _: JsonMapping, recorded: RecordedOutput | None, listen: Listener) -> Outputs:
     """Fill the gaps of each line with a masked language model."""
-    from rnnkit.decoding import infill
+    from rnnkit.decoding import generate
     from rnnkit.models import lm_store
     from rnnkit.nn.device import choose_device
     from rnnkit.text.masked_lines import read_masked_lines
@@ -222,8 +221,8 @@ def _infill(options: DecodeOptions, _: JsonMapping, recorded: RecordedOutput | N
     listen(Note(f"{model.folder}: {options.checkpoint} weights, masked language model of {model.language}"))
     single_gap = options.nbest > 1 and not options.json
     lines, _done = _remaining(read_masked_lines(options.files, options.gap, model.tokenizer, single_gap), recorded)
-    ahead = lines_ahead(options, infill.BLOCK_LINES)
-    for filled in infill.fill_lines(model, lines, options.nbest, options.allow_unknown, options.batch_tokens, ahead):
+    ahead = lines_ahead(options, generate.BLOCK_LINES)
+    for filled in generate.fill_lines(model, lines, options.nbest, options.allow_unknown, options.batch_tokens, ahead):
         yield filled.texts, _describe_filled(filled)
     warn_replaced_line_ends(model.tokenizer, listen)
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rnnkit.embeddings.loading import load_vectors
-from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
+from rnnkit.embeddings.queries import (
+    FailedQuery,
+    RepairReport,
+    answer_queries,
+    answer_stdin,
+    append_repairs,
+    load_vectors,
+)
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
 from rnnkit.json_types import JsonObject

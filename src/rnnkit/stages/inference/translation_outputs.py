@@ -27,7 +27,7 @@ from rnnkit.text.special_tokens import NAMES
 
 if TYPE_CHECKING:
     from rnnkit.decoding import translate as translation
-    from rnnkit.decoding.constraints.token_constraints import ConstrainedSource
+    from rnnkit.decoding.constraints import ConstrainedSource
     from rnnkit.decoding.stepper import SearchOptions, TrainingLengths
     from rnnkit.decoding.translate import TranslatedLine
     from rnnkit.decoding.translator import TranslationEnsemble
@@ -142,7 +142,7 @@ def _read_sources(
     options: DecodeOptions, translator: TranslationEnsemble, recorded: RecordedOutput | None, listen: Listener
 ) -> tuple[Iterator[ConstrainedSource], int]:
     """Return the lines left to translate, with their constraints, and the number of lines already translated."""
-    from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
+    from rnnkit.decoding.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
     from rnnkit.text.tokenizer import read_raw_text
 
     def read() -> Iterator[str]:
@@ -237,7 +237,7 @@ def _parse_fusion(text: str) -> tuple[Path, float]:
 
 def _format_links(translated: TranslatedLine, nbest: int) -> str:
     """Format a line of alignment links for each output line; empty without an output."""
-    from rnnkit.decoding.attention_alignment import format_pharaoh
+    from rnnkit.decoding.translate import format_pharaoh
 
     lines = [format_pharaoh(hypothesis, len(translated.source)) for hypothesis in translated.hypotheses]
     return "".join(f"{line}\n" for line, _ in zip([*lines, *repeat("", nbest)], range(nbest), strict=False))

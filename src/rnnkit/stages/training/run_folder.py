@@ -321,12 +321,12 @@ def finalize_model_directory(
 
 
 def _draw_curve(folder: Path, listen: Listener) -> None:
-    from rnnkit.training import metrics
+    from rnnkit.training import checkpoint
 
     try:
         from rnnkit.reports.figures import plot_learning_curve
 
-        plot_learning_curve(folder / metrics.METRICS_FILE, folder / CURVE)
+        plot_learning_curve(folder / checkpoint.METRICS_FILE, folder / CURVE)
     except Exception as failure:
         listen(
             WarningEvent(

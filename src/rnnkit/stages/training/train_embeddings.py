@@ -28,8 +28,8 @@ from rnnkit.system import machine
 from rnnkit.system.machine import available_cores, peak_memory
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.train.corpus import Corpus
-    from rnnkit.embeddings.train.embedding_model import EmbeddingModel
+    from rnnkit.embeddings.corpus import Corpus
+    from rnnkit.embeddings.embedding_model import EmbeddingModel
     from rnnkit.training.trainer import Trainer, TrainingCounters
     from rnnkit.training.word_vector_task import TokenBatch, WordVectorTask
 
@@ -172,14 +172,14 @@ def _train(
     options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunDirectory, listen: Listener
 ) -> TrainEmbeddingsResult:
     from rnnkit.embeddings.formats import vectors_directory
-    from rnnkit.training import checkpoint, metrics
+    from rnnkit.training import checkpoint
 
     loop, task = _make_loop(options, model, corpus, folder, listen)
     if options.resume and checkpoint.exists(folder / "last"):
         loop.resume()
         listen(Note(f"resuming from step {loop.counters.step:,}"))
     elif options.resume:
-        metrics.truncate_after(folder / metrics.METRICS_FILE, 0)
+        checkpoint.truncate_metrics(folder / checkpoint.METRICS_FILE, 0)
         listen(Note(f"{folder} has no checkpoint yet: starting from the beginning"))
     try:
         counters = loop.run()
@@ -206,7 +206,7 @@ def _train(
 def _make_loop(
     options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunDirectory, listen: Listener
 ) -> tuple[Trainer[TokenBatch], WordVectorTask]:
-    from rnnkit.embeddings.train.hogwild_trainer import HogwildTrainer
+    from rnnkit.embeddings.hogwild_trainer import HogwildTrainer
     from rnnkit.training.schedules import Schedule
     from rnnkit.training.trainer import Trainer, TrainingPlan
     from rnnkit.training.word_vector_task import TokenBatches, WordVectorTask
@@ -232,7 +232,7 @@ def _load_kernels(listen: Listener) -> None:
     This comes first, so that the compiler's memory is released before the matrices are allocated.
     """
     with kernel_cache.report_to(listen):
-        from rnnkit.embeddings.train import hogwild_trainer
+        from rnnkit.embeddings import hogwild_trainer
 
         hogwild_trainer.compile_kernels()
 
@@ -260,7 +260,7 @@ def _make_result(
 
 def _estimate(options: TrainEmbeddingsOptions, listen: Listener) -> EmbeddingTrainingEstimate:
     """Count the words in a temporary directory, and compute the sizes."""
-    from rnnkit.embeddings.train.corpus import open_corpus, write_vocabulary_ids
+    from rnnkit.embeddings.corpus import open_corpus, write_vocabulary_ids
 
     text = _find_text(options)
     options, pretrained = embedding_initialization.load_pretrained(options, listen)

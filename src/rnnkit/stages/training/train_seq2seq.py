@@ -68,7 +68,7 @@ def build_seq2seq(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs)
     from rnnkit.evaluation.validation import make_seq2seq_validation
     from rnnkit.training.optimizer import NetworkOptimizer
     from rnnkit.training.schedules import default_epochs
-    from rnnkit.training.seq2seq_task import Seq2SeqObjective, Seq2SeqTask
+    from rnnkit.training.training_step import Seq2SeqObjective, Seq2SeqTask
 
     options, data = run.options, inputs.data
     supervision = _guided(options).load(data)

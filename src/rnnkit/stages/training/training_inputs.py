@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.embeddings import loading
+from rnnkit.embeddings import queries
 from rnnkit.errors import ArtefactError, ConfigError, DataError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.io import manifest
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rnnkit.models.masked_lm import MaskedLM
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
     from rnnkit.text.vocabulary import Vocabulary
-    from rnnkit.training.seq2seq_task import AttentionSupervision
+    from rnnkit.training.training_step import AttentionSupervision
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class GuidedAttentionInput:
         """
         from rnnkit.alignment.alignment_links import check_links_match_data, read_links
         from rnnkit.alignment.bitext import make_side
-        from rnnkit.training.seq2seq_task import AttentionSupervision
+        from rnnkit.training.training_step import AttentionSupervision
 
         if self.file is None:
             return None
@@ -318,7 +318,7 @@ class PretrainedEmbeddings:
         from rnnkit.models import pretrained_embeddings
 
         for path, sides, embedding in self._tables(network, data):
-            vectors = WordVectors(loading.load_table(path, self.repair, listen))
+            vectors = WordVectors(queries.load_table(path, self.repair, listen))
             if vectors.dimension != embedding.embedding_dim:
                 raise ConfigError(
                     f"the vectors of {path} have {vectors.dimension} dimensions, --embedding is "
@@ -358,7 +358,7 @@ def recorded_embeddings(folder: Path) -> Mapping[str, str]:
 def _digest(path: Path) -> str | None:
     if not path.exists():
         raise DataError(f"there are no word vectors at {path}", path=path, option="--embeddings")
-    return loading.digest_vectors(path)
+    return queries.digest_vectors(path)
 
 
 def count_tokens(data: AlignedData, sides: tuple[str, ...]) -> NDArray[np.int64]:

@@ -22,8 +22,8 @@ from rnnkit.stages import outputs
 from rnnkit.stages.training import run_folder, training_inputs
 from rnnkit.stages.training.run_folder import TrainedModel, TrainingResult
 from rnnkit.system.machine import available_cores, memory_shortage
-from rnnkit.training import distributed, schedules
-from rnnkit.training.distributed import ProcessGroup
+from rnnkit.training import schedules
+from rnnkit.training.process_group import ProcessGroup
 
 if TYPE_CHECKING:
     import torch
@@ -111,7 +111,7 @@ class TrainingRun(Generic[OptionsT]):
             DataError: A file of pretrained embeddings is missing.
             ArtefactError: An input has changed since the run was started.
         """
-        from rnnkit.training import metrics
+        from rnnkit.training import checkpoint
 
         if self.from_checkpoint:
             digests = training_inputs.recorded_embeddings(self.directory.path)
@@ -122,7 +122,7 @@ class TrainingRun(Generic[OptionsT]):
             run_folder.check_inputs(self.directory.path, inputs.digests)
         if self.options.resume and not self.from_checkpoint:
             if self.group.is_main:
-                metrics.truncate_after(self.directory / metrics.METRICS_FILE, 0)
+                checkpoint.truncate_metrics(self.directory / checkpoint.METRICS_FILE, 0)
             self.listen(Note(f"{self.directory} has no checkpoint yet: training starts from the beginning"))
         return inputs
 
@@ -236,7 +236,9 @@ def start(options: OptionsT, folder: Path, listen: Listener) -> Iterator[Trainin
     if not options.resume:
         outputs.check_not_inputs(folder, outputs.input_paths(options))
         run_folder.check_replaceable(folder, options.overwrite, KIND)
-    with distributed.join_process_group(options.device) as group, _lock(folder, options, group) as directory:
+    from rnnkit.training.distributed import join_process_group
+
+    with join_process_group(options.device) as group, _lock(folder, options, group) as directory:
         listen = listen if group.is_main else null_listener
         if options.resume:
             options = run_folder.saved_options(folder, options)
