@@ -11,7 +11,7 @@ import pytest
 from tests import tiny_models
 from tests.workspaces import SMALL, make_workspace
 
-from rnnkit.cli.app import COMMANDS
+from rnnkit.cli.commands import COMMANDS
 
 from .conftest import Run
 
