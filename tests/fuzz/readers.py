@@ -126,9 +126,7 @@ def _data(folder: Path) -> None:
                 writer.append(ids)
     counts = SplitCounts({side: writer.counts for side, writer in writers.items()}, 3, {})
     sizes = {"de": 9, "en": 9}
-    write_data_manifest(
-        folder, task="parallel", splits={"train": counts}, vocabulary_size=sizes, padding=None, options={}, inputs={}
-    )
+    write_data_manifest(folder, splits={"train": counts}, vocabulary_size=sizes, padding=None, options={}, inputs={})
 
 
 def _made(make: Callable[[Path], object], name: str) -> Callable[[], list[bytes]]:

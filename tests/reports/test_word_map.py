@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from rnnkit.errors import ConfigError
 from rnnkit.events import Event, WarningEvent
@@ -44,7 +45,7 @@ def test_signs_do_not_depend_on_chance() -> None:
 
 
 @pytest.mark.parametrize("vectors_ND", [np.ones((3, 5)), np.array([[1.0], [2.0], [4.0]])])
-def test_vectors_that_need_no_plane(vectors_ND: object) -> None:
+def test_vectors_that_need_no_plane(vectors_ND: NDArray[np.float64]) -> None:
     found = principal_components(vectors_ND)
     assert found.points_N2.shape == (3, 2)
     assert not found.points_N2[:, 1].any()
@@ -83,7 +84,7 @@ def boxes(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     annotate = word_map._annotate
 
     def watch(*given: Any) -> None:
-        seen.append(given[3])
+        seen.append(given[4].box)
         annotate(*given)
 
     monkeypatch.setattr(word_map, "_annotate", watch)

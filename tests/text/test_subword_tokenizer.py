@@ -13,7 +13,7 @@ from tests.raising import raises
 from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Event, Note
 from rnnkit.text.subword_tokenizer import BPE, UNIGRAM, SubwordTokenizer, escape
-from rnnkit.text.subword_training import DEFAULT_SIZE, train_from_files, train_subwords
+from rnnkit.text.subword_training import DEFAULT_SIZE, SubwordTrainingOptions, train_from_files, train_subwords
 from rnnkit.text.unicode import Normalizer
 
 from .texts import TEXTS
@@ -124,14 +124,18 @@ def test_large_files_are_sampled(tmp_path: Path) -> None:
     path = tmp_path / "train.de"
     path.write_text("\n".join(text()) + "\n\n", encoding="utf-8")
     heard: list[Event] = []
-    tokenizer, facts = train_from_files([path], UNIGRAM, 300, NFC, 10_000, 1, heard.append)
+    tokenizer, facts = train_from_files([path], SubwordTrainingOptions(UNIGRAM, 300, 10_000, seed=1), NFC, heard.append)
     assert facts["lines"] == len(text())
     assert 0 < facts["lines_used"] < facts["lines"]
     (note,) = heard
     assert isinstance(note, Note)
     assert all(value in note.text for value in (f"{facts['lines_used']} of {facts['lines']} lines", "0.01 MB"))
-    assert train_from_files([path], UNIGRAM, 300, NFC, 10_000, 1)[0].model == tokenizer.model
-    assert train_from_files([path], UNIGRAM, 300, NFC, 10_000, 2)[0].model != tokenizer.model
+    assert (
+        train_from_files([path], SubwordTrainingOptions(UNIGRAM, 300, 10_000, seed=1), NFC)[0].model == tokenizer.model
+    )
+    assert (
+        train_from_files([path], SubwordTrainingOptions(UNIGRAM, 300, 10_000, seed=2), NFC)[0].model != tokenizer.model
+    )
 
 
 def test_bytes_that_are_not_a_model() -> None:

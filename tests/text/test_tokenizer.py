@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.raising import raises
 
 from rnnkit.errors import DataError
-from rnnkit.text.subword_training import train_from_files, train_subwords
+from rnnkit.text.subword_training import SubwordTrainingOptions, train_from_files, train_subwords
 from rnnkit.text.token_files import read_token_lines
 from rnnkit.text.tokenizer import (
     FEATURE_MARK,
@@ -121,17 +121,16 @@ def test_features_are_not_part_of_the_training_text(tmp_path: Path, kind: str) -
     texts = ["ein Mann", "ein anderer Mann", "", "kein Wort"] * 4
     (tmp_path / "a").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     (tmp_path / "b").write_text("".join(f"{text}\tqqq;QQQ;qqq\n" for text in texts), encoding="utf-8")
-    models = [
-        train_from_files([tmp_path / name], kind, None, NFC, 1000, 1, features=True)[0].model for name in ("a", "b")
-    ]
+    training = SubwordTrainingOptions(kind, None, 1000, seed=1)
+    models = [train_from_files([tmp_path / name], training, NFC, features=True)[0].model for name in ("a", "b")]
     assert models[0] == models[1]
-    assert train_from_files([tmp_path / "b"], kind, None, NFC, 1000, 1)[0].model != models[0]
+    assert train_from_files([tmp_path / "b"], training, NFC)[0].model != models[0]
     (tmp_path / "b").write_text("ein\na\tb\tc\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"b:2: the line has 2 TABs"):
-        train_from_files([tmp_path / "b"], kind, None, NFC, 1000, 1, features=True)
+        train_from_files([tmp_path / "b"], training, NFC, features=True)
     (tmp_path / "b").write_text("\tV\n", encoding="utf-8")
     with pytest.raises(DataError, match="b has only blank lines"):
-        train_from_files([tmp_path / "b"], kind, None, NFC, 1000, 1, features=True)
+        train_from_files([tmp_path / "b"], training, NFC, features=True)
 
 
 def test_files_are_read_for_a_tokenizer(tmp_path: Path) -> None:

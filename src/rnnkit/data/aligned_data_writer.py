@@ -10,17 +10,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
-from rnnkit.data.aligned_data import KIND, VERSION, Padding, array_paths, raw_text_path
+from rnnkit.data.aligned_data import KIND, PARALLEL, TEXT, VERSION, Padding, array_paths, raw_text_path
 from rnnkit.data.encoding import EMPTY, REASONS
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Listener, Note, Progress, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Manifest
 from rnnkit.io.npy import IntArray, NpyWriter, iterate_blocks, open_array
+from rnnkit.json_types import JsonMapping, JsonObject
 from rnnkit.text.special_tokens import UNK
 from rnnkit.text.token_files import TEST
 
@@ -71,7 +72,7 @@ class SplitCounts:
         """Number of sentences written."""
         return next(iter(self.sides.values())).sentences
 
-    def as_facts(self) -> dict[str, Any]:
+    def as_facts(self) -> JsonObject:
         """Return the counts as recorded in the manifest."""
         return {
             "lines": self.lines,
@@ -143,18 +144,16 @@ class SentenceWriter:
 def write_data_manifest(
     folder: Path,
     *,
-    task: str,
     splits: Mapping[str, SplitCounts],
     vocabulary_size: Mapping[str, int],
     padding: Padding | None,
-    options: Mapping[str, Any],
+    options: JsonMapping,
     inputs: Mapping[str, str],
 ) -> None:
     """Write `meta.json` for the files of all closed writers.
 
     Args:
         folder: Directory of the data.
-        task: `parallel` or `text`.
         splits: Counts of each split.
         vocabulary_size: Vocabulary size of each side, the source first.
         padding: Fixed length, if any.
@@ -162,7 +161,7 @@ def write_data_manifest(
         inputs: sha256 of the vocabularies (`vocabulary`, or `vocabulary.LANG`), the token files, and `tokenizer`.
     """
     facts = {
-        "task": task,
+        "task": PARALLEL if len(vocabulary_size) == 2 else TEXT,
         "sides": list(vocabulary_size),
         "vocabulary_size": dict(vocabulary_size),
         "padding": None if padding is None else asdict(padding),
@@ -268,7 +267,6 @@ def merge_data(
     splits = {split: _add_counts([meta.facts["splits"][split] for meta in metas], sides) for split in facts["splits"]}
     write_data_manifest(
         folder,
-        task=facts["task"],
         splits=splits,
         vocabulary_size=facts["vocabulary_size"],
         padding=None if facts["padding"] is None else Padding(**facts["padding"]),
@@ -304,7 +302,7 @@ def _concatenate_files(parts: Sequence[Path], whole: Path) -> None:
                 shutil.copyfileobj(source, output, 1 << 20)
 
 
-def _add_counts(parts: Sequence[Mapping[str, Any]], sides: Sequence[str]) -> SplitCounts:
+def _add_counts(parts: Sequence[JsonMapping], sides: Sequence[str]) -> SplitCounts:
     """Add the counts of all shards of a split."""
     dropped: Counter[str] = Counter()
     for part in parts:

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
 from rnnkit.errors import DataError
+from rnnkit.json_types import JsonObject
 
 UNITS = ("lines", "tokens", "chars")
 UNIT_NAMES = {"lines": "line", "tokens": "token", "chars": "character"}
@@ -192,9 +192,9 @@ class ErrorRate:
             f"{parts.deletions} deleted, {parts.insertions} inserted)"
         )
 
-    def as_dict(self, width: int) -> dict[str, Any]:
+    def as_dict(self, width: int) -> JsonObject:
         """JSON form, rounded to `width` decimal places."""
-        result: dict[str, Any] = {
+        result: JsonObject = {
             "name": self.name,
             "percent": float(self.number(width)),
             "errors": self.errors,

@@ -21,12 +21,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.io.npy import IntArray
+from rnnkit.json_types import JsonObject
 from rnnkit.text import special_tokens
 
 HIGH_UNKNOWN_SHARE = 0.05
@@ -159,7 +160,7 @@ class LMScore:
             )
         return found
 
-    def raw_dict(self) -> dict[str, Any]:
+    def raw_dict(self) -> JsonObject:
         """JSON form of the metrics over the raw text, and why they differ from those of `as_dict`."""
         figures = {
             "raw_characters": self.raw_characters,
@@ -170,7 +171,7 @@ class LMScore:
         kinds = [kind for kind in CHANGE_KINDS if kind in self.changes]
         return {**figures, "changed_lines": self.changed, "changes": kinds, "cautions": self.cautions}
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form; values that are infinite or undefined are None."""
         figures = {
             "lines": self.lines,

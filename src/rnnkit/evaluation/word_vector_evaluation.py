@@ -16,13 +16,13 @@ import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.embeddings.vectors import WordVectors
 from rnnkit.embeddings.word_index import find_words
+from rnnkit.json_types import JsonObject
 
 COMMENT = "#"
 SEPARATORS = ("\t", ";", ",", None, ":")
@@ -69,7 +69,7 @@ class Correlation:
         """Fraction of the pairs that were used."""
         return self.used / self.pairs if self.pairs else 0.0
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         figures = {"spearman": self.spearman, "used": self.used, "pairs": self.pairs, "coverage": self.coverage}
         return figures if self.undefined is None else {**figures, "undefined": self.undefined}
@@ -249,7 +249,7 @@ class SectionScore:
         """Fraction of the questions whose words are all in the vocabulary."""
         return self.covered / self.questions if self.questions else 0.0
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         return {
             "name": self.name,

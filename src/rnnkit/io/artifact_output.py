@@ -17,6 +17,7 @@ from typing import IO, Any, Final
 from rnnkit.errors import ArtefactError, RnnkitError, explain_os_errors
 from rnnkit.io import atomic, lock, manifest
 from rnnkit.io.lock import TEMPORARY_SUFFIX
+from rnnkit.json_types import JsonMapping
 
 ARTIFACT_PART: Final = ""
 """In place of a kind: a directory within that of an artifact, such as the text of a run of word vectors."""
@@ -121,9 +122,9 @@ def write_file_manifest(
     kind: str,
     version: int,
     *,
-    options: Mapping[str, Any] | None = None,
+    options: JsonMapping | None = None,
     inputs: Mapping[str, str] | None = None,
-    facts: Mapping[str, Any] | None = None,
+    facts: JsonMapping | None = None,
 ) -> None:
     """Write the manifest of a finished file, with its checksum; none for devices, FIFOs and sockets."""
     if not atomic.is_stream(path):

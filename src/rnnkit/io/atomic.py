@@ -161,7 +161,7 @@ def _keep_mode(descriptor: int, target: Path) -> None:
         os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
 
 
-def fsync(file: IO[Any]) -> None:
+def fsync(file: IO[str] | IO[bytes]) -> None:
     """Flush an open file to the disk.
 
     On macOS `fsync` reaches only the cache of the disk, which a power failure empties; `F_FULLFSYNC` reaches the disk.

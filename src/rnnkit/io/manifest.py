@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import rnnkit
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io.atomic import atomic_file
 from rnnkit.io.safe_reading import MAX_JSON_BYTES, open_regular, read_json, read_regular
+from rnnkit.json_types import JsonMapping, JsonObject
 
 NAME = "meta.json"
 CHECKSUM = "sha256"
@@ -54,10 +54,10 @@ class Manifest:
 
     kind: str
     version: int
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: JsonMapping = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, JsonMapping] = field(default_factory=dict)
+    facts: JsonMapping = field(default_factory=dict)
 
 
 def manifest_path(artifact: Path) -> Path:
@@ -175,7 +175,7 @@ def explain_damage(path: Path) -> Iterator[None]:
         raise FormatError(f"{path} is damaged", f"{type(error).__name__}: {error}", path=path) from error
 
 
-def describe_files(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+def describe_files(folder: Path, names: Iterable[str]) -> dict[str, JsonObject]:
     """Return the `files` entry for these names in a directory."""
     return {name: {"sha256": sha256(folder / name), "size": (folder / name).stat().st_size} for name in sorted(names)}
 
@@ -239,12 +239,12 @@ def _check_names(path: Path, names: Iterable[str]) -> None:
             )
 
 
-def _checksum(document: Mapping[str, Any]) -> str:
+def _checksum(document: JsonMapping) -> str:
     facts = {name: value for name, value in document.items() if name != CHECKSUM}
     return hashlib.sha256(_to_json(facts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _to_json(document: Mapping[str, Any]) -> str:
+def _to_json(document: JsonMapping) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 

@@ -14,7 +14,7 @@ orders, with the empty context as node 0.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rnnkit.ngrams.arpa_reader import read_arpa
@@ -35,7 +35,7 @@ _MODULES: Final = {
 __all__ = ["BackoffModel", "NgramOptions", "estimate_ngram_model", "read_arpa", "write_arpa"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name at its first use, so that help pages do not load numpy and numba."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, Final, Protocol
+from typing import IO, TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -39,6 +39,9 @@ from rnnkit.kernels.compiler import Int32Array, Int64Array, UInt8Array
 from rnnkit.ngrams.ngram_model import TrieBuilder
 from rnnkit.text import special_tokens
 from rnnkit.text.lines import BOM, MAX_LINE_BYTES, READ_ERRORS, STDIN, check_not_utf16, decompressed
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 _CHUNK = 1 << 22
 _MAX_QUOTED = 60
@@ -78,7 +81,7 @@ _EMPTY: Final[Mapping[bytes, str]] = MappingProxyType({})
 class Digest(Protocol):
     """A hash object of `hashlib`."""
 
-    def update(self, data: Any, /) -> None:
+    def update(self, data: memoryview, /) -> None:
         """Add bytes."""
         ...
 
@@ -127,7 +130,7 @@ class _HashingReader(io.RawIOBase):
         """Return True."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         """Fill a buffer; return 0 at the end of the file."""
         size: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
         if self._digest is not None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, WarningEvent, null_listener
 from rnnkit.io.atomic import atomic_file
+from rnnkit.io.npy import IntArray
 from rnnkit.kernels.arpa_entries import MAX_NUMBER_BYTES, format_entries
 from rnnkit.kernels.compiler import Float32Array, Int32Array, Int64Array, UInt8Array
 from rnnkit.ngrams.arpa_format import LOG10_ZERO, concatenate_words
@@ -132,7 +132,7 @@ def _has_ngrams(model: BackoffModel, word: int) -> bool:
     )
 
 
-def ngram_words(model: BackoffModel, node_M: NDArray[np.integer[Any]], order: int) -> Int32Array:
+def ngram_words(model: BackoffModel, node_M: IntArray, order: int) -> Int32Array:
     """Return the words of nodes of one order, shape (M, K)."""
     words_MK = np.empty((len(node_M), order), dtype=np.int32)
     for column in reversed(range(order)):
@@ -163,7 +163,7 @@ def _check_words(tokens: Sequence[str], ids: Sequence[int], listen: Listener) ->
         listen(WarningEvent("the vocabulary has the word <UNK>, which KenLM reads as the unknown word <unk>"))
 
 
-def _node_blocks(model: BackoffModel, order: int, id_W: Int32Array) -> Iterator[NDArray[np.integer[Any]]]:
+def _node_blocks(model: BackoffModel, order: int, id_W: Int32Array) -> Iterator[IntArray]:
     """Yield the nodes of one order in blocks."""
     if order == 1:
         yield from (1 + id_W[start : start + _BLOCK] for start in range(0, len(id_W), _BLOCK))
@@ -172,7 +172,7 @@ def _node_blocks(model: BackoffModel, order: int, id_W: Int32Array) -> Iterator[
     yield from (np.arange(start, min(start + _BLOCK, end)) for start in range(begin, end, _BLOCK))
 
 
-def _weights(model: BackoffModel, node_M: NDArray[np.integer[Any]]) -> tuple[Float32Array, Float32Array]:
+def _weights(model: BackoffModel, node_M: IntArray) -> tuple[Float32Array, Float32Array]:
     """Return base-10 log-probabilities, and log back-off weights with NaN where none is written."""
     log10_M = np.array(model.log10_A[node_M])
     log10_M[node_M == 1 + special_tokens.BOS] = 0.0

@@ -16,17 +16,18 @@ order, such as those of an ARPA file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from math import log
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from rnnkit.errors import DataError
 from rnnkit.io.npy import IntArray
+from rnnkit.json_types import JsonMapping
 from rnnkit.kernels import ngram_trie
 from rnnkit.kernels.compiler import BoolArray, Float32Array, Float64Array, Int32Array, UInt8Array
 from rnnkit.text import special_tokens
@@ -61,7 +62,7 @@ class BackoffModel:
     log10_A: Float32Array
     backoff_I: Float32Array
     first_child_I1: Int32Array
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: JsonMapping = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for array in (self.word_A, self.suffix_A, self.log10_A, self.backoff_I, self.first_child_I1):

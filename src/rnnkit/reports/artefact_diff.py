@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import FormatError
+from rnnkit.json_types import JsonMapping
 from rnnkit.reports.artefact import Description, plain_text
 from rnnkit.training import metrics
 
@@ -63,7 +64,7 @@ def differences(first: Description, second: Description) -> Iterator[Difference]
         yield from _contents("", first.path, second.path)
 
 
-def _flat(facts: Mapping[str, Any], above: str = "") -> dict[str, str]:
+def _flat(facts: JsonMapping, above: str = "") -> dict[str, str]:
     """Flatten nested facts to dotted names; of files only the names, as their contents are compared separately."""
     flat: dict[str, str] = {}
     for name, value in facts.items():

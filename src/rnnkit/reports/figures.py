@@ -18,9 +18,14 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.errors import DataError, escape_line
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.atomic import atomic_file
+from rnnkit.json_types import JsonObject
 from rnnkit.training import metrics
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
     from rnnkit.evaluation.gradient_profile import GradientProfile
 
 DOTS_PER_INCH = 120
@@ -54,7 +59,7 @@ LOWEST, MARGIN = 1e-12, 3
 
 
 @contextmanager
-def default_style() -> Iterator[Any]:
+def default_style() -> Iterator[None]:
     """Context with matplotlib's default settings; create, fill and save a figure inside one."""
     import matplotlib
 
@@ -63,10 +68,10 @@ def default_style() -> Iterator[Any]:
     with matplotlib.rc_context({**defaults, **text, "svg.hashsalt": "rnnkit"}), warnings.catch_warnings():
         # A missing glyph is drawn as a box; `missing_glyphs` reports it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield matplotlib
+        yield
 
 
-def new_figure(inches: tuple[float, float]) -> Any:
+def new_figure(inches: tuple[float, float]) -> Figure:
     """Create an empty figure of this width and height, without pyplot's global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -100,7 +105,7 @@ def warn_missing_glyphs(
     return bool(missing)
 
 
-def set_plain_text(texts: Sequence[Any], words: Sequence[str]) -> None:
+def set_plain_text(texts: Sequence[Text], words: Sequence[str]) -> None:
     """Set texts of a figure literally: `$x$` is not parsed as math, and control characters are escaped.
 
     Args:
@@ -112,7 +117,7 @@ def set_plain_text(texts: Sequence[Any], words: Sequence[str]) -> None:
         text.set_text(escape_line(word))
 
 
-def save_figure(figure: Any, picture: Path) -> None:
+def save_figure(figure: Figure, picture: Path) -> None:
     """Write a figure atomically.
 
     Args:
@@ -181,7 +186,7 @@ def plot_learning_curve(metrics_path: Path, picture: Path) -> None:
         save_figure(figure, picture)
 
 
-def _draw_losses(figure: Any, records: list[dict[str, Any]]) -> None:
+def _draw_losses(figure: Figure, records: list[JsonObject]) -> None:
     steps = [record for record in records if "nll" in record]
     checks = [record for record in records if "validation" in record]
     axis = figure.add_subplot()
@@ -202,7 +207,7 @@ def _draw_losses(figure: Any, records: list[dict[str, Any]]) -> None:
         right.set_ylabel(name)
         right.set_ylim(bottom=0)
         lines += right.get_lines()
-    axis.legend(lines, [line.get_label() for line in lines], loc="center right")
+    axis.legend(lines, [str(line.get_label()) for line in lines], loc="center right")
 
 
 def plot_gradient_flow(flows: Mapping[str, GradientProfile], share: float, by: str, picture: Path) -> None:
@@ -223,7 +228,7 @@ def plot_gradient_flow(flows: Mapping[str, GradientProfile], share: float, by: s
         save_figure(figure, picture)
 
 
-def _draw_gradients(axis: Any, flows: Mapping[str, GradientProfile], share: float, by: str) -> None:
+def _draw_gradients(axis: Axes, flows: Mapping[str, GradientProfile], share: float, by: str) -> None:
     lines = []
     for number, flow in enumerate(flows.values()):
         heights = [height if height > 0 else float("nan") for height in flow.relative]
@@ -308,7 +313,7 @@ class FlowResult:
         """Printed form with `--quiet`: one line per model."""
         return tuple(f"{name}: {describe_profile(flow, self.share)}" for name, flow in self.flows.items())
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         models = [
             {

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +29,18 @@ from rnnkit.reports.figures import (
     warn_missing_glyphs,
 )
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
+
 PACKAGES = {"sklearn.manifold": "scikit-learn", "umap": "umap-learn"}
 """Package that provides each optional module."""
 
 PERPLEXITY = 30.0
 NEIGHBORS = 15
 
+Vectors = NDArray[np.floating]
 Points = NDArray[np.float64]
 
 INCHES = (8.0, 6.0)
@@ -61,11 +68,23 @@ class Projection:
         axes: Labels of the axes; empty if they have no meaning.
     """
 
-    points_N2: Any
+    points_N2: Points
     axes: tuple[str, str]
 
 
-def project(vectors_ND: Any, method: str, seed: int) -> Projection:
+class LabelPlace(NamedTuple):
+    """Where a label is written.
+
+    Attributes:
+        distance: Distance from the point in pixels.
+        box: Left, bottom, right and top in pixels.
+    """
+
+    distance: float
+    box: Points
+
+
+def project(vectors_ND: Vectors, method: str, seed: int) -> Projection:
     """Project vectors to two dimensions.
 
     Args:
@@ -83,7 +102,7 @@ def project(vectors_ND: Any, method: str, seed: int) -> Projection:
     return Projection(_umap(vectors_ND, seed), ("", ""))
 
 
-def principal_components(vectors_ND: Any) -> Projection:
+def principal_components(vectors_ND: Vectors) -> Projection:
     """Project to the first two principal components, with signs such that the largest coordinate is positive."""
     centred_ND = np.asarray(vectors_ND, dtype=np.float64)
     centred_ND = centred_ND - centred_ND.mean(axis=0)
@@ -99,25 +118,27 @@ def principal_components(vectors_ND: Any) -> Projection:
     )
 
 
-def _tsne(vectors_ND: Any, seed: int) -> Any:
+def _tsne(vectors_ND: Vectors, seed: int) -> Points:
     """t-SNE (van der Maaten and Hinton 2008); the perplexity must be smaller than the number of vectors."""
     perplexity = min(PERPLEXITY, (len(vectors_ND) - 1) / 3)
     learner = _needed("sklearn.manifold", "tsne").TSNE(
         2, perplexity=perplexity, metric="cosine", init="random", random_state=seed
     )
-    return learner.fit_transform(vectors_ND)
+    points_N2: Points = learner.fit_transform(vectors_ND)
+    return points_N2
 
 
-def _umap(vectors_ND: Any, seed: int) -> Any:
+def _umap(vectors_ND: Vectors, seed: int) -> Points:
     """UMAP (McInnes et al. 2018, arXiv:1802.03426)."""
     neighbors = min(NEIGHBORS, len(vectors_ND) - 1)
     learner = _needed("umap", "umap").UMAP(
         n_neighbors=neighbors, metric="cosine", init="random", random_state=seed, n_jobs=1
     )
-    return learner.fit_transform(vectors_ND)
+    points_N2: Points = learner.fit_transform(vectors_ND)
+    return points_N2
 
 
-def _needed(module: str, method: str) -> Any:
+def _needed(module: str, method: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
@@ -149,7 +170,7 @@ def plot_word_map(
         warnings.simplefilter("always")
         figure = new_figure((INCHES[0] * scale, INCHES[1] * scale))
         axis = figure.add_subplot()
-        axis.scatter(*projection.points_N2.T, s=12, color="C0", linewidths=0)
+        axis.scatter(projection.points_N2[:, 0], projection.points_N2[:, 1], s=12, color="C0", linewidths=0)
         axis.set_title(escape_line(title), parse_math=False)
         axis.set_xlabel(projection.axes[0])
         axis.set_ylabel(projection.axes[1])
@@ -163,44 +184,42 @@ def plot_word_map(
     warn_missing_glyphs(picture, caught, listen)
 
 
-def _write_names(figure: Any, axis: Any, words: Sequence[str], points_N2: Points) -> None:
+def _write_names(figure: Figure, axis: Axes, words: Sequence[str], points_N2: Points) -> None:
     """Place each label where it overlaps least: beside its point, or farther away with a connecting line."""
     fonts = installed_fonts()
     figure.draw_without_rendering()  # the layout determines the pixel positions of points
     dots_N2 = axis.transData.transform(points_N2)
     frame = axis.get_window_extent()
     covered = np.concatenate([dots_N2 - DOT, dots_N2 + DOT], axis=1)
-    for word, dot in zip(words, dots_N2, strict=True):
+    for word, point, dot in zip(words, points_N2, dots_N2, strict=True):
         name = axis.annotate(
             word, (0, 0), xycoords="figure pixels", family=fonts, size=FONT_POINTS, parse_math=False, in_layout=False
         )
-        extent = name.get_window_extent(figure.canvas.get_renderer())
+        extent = name.get_window_extent()
         name.remove()
-        distance, box = _best_place(dot, (extent.width, extent.height), covered, frame)
-        covered = np.concatenate([covered, box[None]])
-        _annotate(axis, word, dot, box, distance, fonts, points_N2[len(covered) - len(dots_N2) - 1])
+        place = _best_place(dot, (extent.width, extent.height), covered, frame)
+        covered = np.concatenate([covered, place.box[None]])
+        _annotate(axis, word, point, dot, place, fonts)
 
 
-def _annotate(
-    axis: Any, word: str, dot: Points, box: Points, distance: float, fonts: Sequence[str], point: Points
-) -> None:
-    """Write a label into its box."""
-    offset = (box[:2] - dot) * 72 / DOTS_PER_INCH
+def _annotate(axis: Axes, word: str, point: Points, dot: Points, place: LabelPlace, fonts: Sequence[str]) -> None:
+    """Write the label of a point, at pixel position `dot`, into its box."""
+    offset = (place.box[:2] - dot) * 72 / DOTS_PER_INCH
     leader = {"arrowstyle": "-", "linewidth": 0.5, "color": "0.6", "shrinkA": 0, "shrinkB": 2}
     axis.annotate(
-        word, point, offset, textcoords="offset points", ha="left", va="bottom", family=fonts, size=FONT_POINTS,
-        parse_math=False, in_layout=False, arrowprops=leader if distance >= LEADER else None,
+        word, tuple(point), tuple(offset), textcoords="offset points", ha="left", va="bottom", family=fonts,
+        size=FONT_POINTS, parse_math=False, in_layout=False, arrowprops=leader if place.distance >= LEADER else None,
     )  # fmt: skip
 
 
-def _best_place(dot: Points, size: tuple[float, float], covered: Points, frame: Any) -> tuple[float, Points]:
-    """Return the distance and the box (left, bottom, right, top) with the least overlap, preferring near ones."""
-    best, least = (DISTANCES[0], next(_boxes(dot, size, DISTANCES[0]))), math.inf
+def _best_place(dot: Points, size: tuple[float, float], covered: Points, frame: Bbox) -> LabelPlace:
+    """Return the place with the least overlap, preferring near ones."""
+    best, least = LabelPlace(DISTANCES[0], next(_boxes(dot, size, DISTANCES[0]))), math.inf
     for distance in DISTANCES:
         for box in _boxes(dot, size, distance):
             cost = _overlap(box, covered) + _outside(box, frame)
             if cost < least:
-                best, least = (distance, box), cost
+                best, least = LabelPlace(distance, box), cost
         if least == 0:
             break
     return best
@@ -230,7 +249,7 @@ def _overlap(box: Points, covered: Points) -> float:
     return float((wide.clip(0) * high.clip(0)).sum())
 
 
-def _outside(box: Points, frame: Any) -> float:
+def _outside(box: Points, frame: Bbox) -> float:
     """Compute the area of a box outside the frame, in square pixels."""
     inside_wide = min(box[2], frame.x1) - max(box[0], frame.x0)
     inside_high = min(box[3], frame.y1) - max(box[1], frame.y0)

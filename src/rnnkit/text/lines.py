@@ -19,9 +19,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 from rnnkit.errors import DataError
+
+if TYPE_CHECKING:  # Python may be built without these modules
+    from bz2 import BZ2Decompressor
+    from lzma import LZMADecompressor
 
 MAX_LINE_BYTES = 1_000_000
 """Maximum length of a line, in bytes."""
@@ -269,13 +273,13 @@ def decompressed(file: SupportsRead) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def _bzip2_decoder() -> Any:
+def _bzip2_decoder() -> BZ2Decompressor:
     import bz2
 
     return bz2.BZ2Decompressor()
 
 
-def _xz_decoder() -> Any:
+def _xz_decoder() -> LZMADecompressor:
     import lzma
 
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
@@ -308,7 +312,7 @@ class _DecompressedStream(io.RawIOBase):
         make_decoder: Creates the decoder of one compressed stream.
     """
 
-    def __init__(self, file: SupportsRead, make_decoder: Callable[[], Any]) -> None:
+    def __init__(self, file: SupportsRead, make_decoder: Callable[[], BZ2Decompressor | LZMADecompressor]) -> None:
         self._file = file
         self._make_decoder = make_decoder
         self._decoder = make_decoder()
@@ -349,7 +353,7 @@ class _DecompressedStream(io.RawIOBase):
     def _decode(self, raw: bytes, max_bytes: int) -> bytes:
         raw, self._rest = self._rest + raw, b""
         try:
-            data: bytes = self._decoder.decompress(raw, max_bytes)
+            data = self._decoder.decompress(raw, max_bytes)
         except (ValueError, EOFError) as error:
             raise OSError(str(error)) from error
         except Exception as error:

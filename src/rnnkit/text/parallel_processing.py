@@ -13,10 +13,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.io import manifest
+from rnnkit.json_types import JsonObject
 from rnnkit.options.record import as_dict
 from rnnkit.text.blocks import LineBlock
 from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES
@@ -61,7 +62,7 @@ class Shard:
         return whole.with_name(f"{whole.stem}.{self}{whole.suffix}")
 
 
-def recorded_options(options: Any) -> dict[str, Any]:
+def recorded_options(options: object) -> JsonObject:
     """Return the options of a stage that its manifests record."""
     return {name: value for name, value in as_dict(options).items() if name not in UNRECORDED_OPTIONS}
 

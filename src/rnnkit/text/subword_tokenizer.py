@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from rnnkit.errors import FormatError
+from rnnkit.json_types import JsonObject
 from rnnkit.text.special_tokens import BYTE_TOKENS, METASPACE, OTHER_WHITE_SPACE, RESERVED_CHARACTER, tokens_to_text
 from rnnkit.text.tokenizer import Tokenizer
 from rnnkit.text.unicode import Normalizer
@@ -70,7 +71,7 @@ class SubwordTokenizer(Tokenizer):
         return self._kind
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> JsonObject:
         """Settings of every tokenizer, plus the number of pieces."""
         return {**super().options, "size": len(self._pieces)}
 

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, Progress, null_listener
+from rnnkit.json_types import JsonObject
 from rnnkit.text.lines import MAX_LINE_BYTES, read_lines
 from rnnkit.text.subword_tokenizer import SubwordTokenizer, escape
 from rnnkit.text.tokenizer import split_features
@@ -36,25 +37,36 @@ class _TooLarge(Exception):
         self.largest = largest
 
 
+@dataclass(frozen=True)
+class SubwordTrainingOptions:
+    """How a subword tokenizer is trained on text files.
+
+    Attributes:
+        kind: `unigram` or `bpe`.
+        size: Number of pieces; None is the default, or fewer for a small text.
+        limit: Bytes of training text; a larger text is sampled.
+        seed: Seed of the sample.
+    """
+
+    kind: str
+    size: int | None
+    limit: int
+    seed: int
+
+
 def train_from_files(
     sources: Sequence[Path],
-    kind: str,
-    size: int | None,
+    options: SubwordTrainingOptions,
     normalizer: Normalizer,
-    limit: int,
-    seed: int,
     listen: Listener = null_listener,
     features: bool = False,
-) -> tuple[SubwordTokenizer, dict[str, Any]]:
+) -> tuple[SubwordTokenizer, JsonObject]:
     """Train a tokenizer on text files.
 
     Args:
         sources: The files.
-        kind: `unigram` or `bpe`.
-        size: Number of pieces; None is the default, or fewer for a small text.
+        options: How to train.
         normalizer: Applied to each line first.
-        limit: Bytes of training text; a larger text is sampled.
-        seed: Seed of the sample.
         listen: Receives a note if the text is sampled or has fewer pieces than the default.
         features: Whether a TAB separates features from the text; features are not part of the training text.
 
@@ -65,15 +77,19 @@ def train_from_files(
         DataError: A file is missing, empty or not text, features are malformed, or the text does not support the size.
     """
     text = chain.from_iterable(_text_lines(source, normalizer, listen, features) for source in sources)
-    sample = sample_lines(text, limit, seed)
+    sample = sample_lines(text, options.limit, options.seed)
     used, seen = len(sample.lines), sample.seen
     if used < seen:
-        listen(Note(f"training on {used:,} of {seen:,} lines, a random sample of {limit / 1e6:g} MB (--learn-size)"))
-    tokenizer = train_subwords(sample.lines, kind, size, normalizer)
-    if size is None and tokenizer.options["size"] < DEFAULT_SIZE:
+        listen(
+            Note(
+                f"training on {used:,} of {seen:,} lines, a random sample of {options.limit / 1e6:g} MB (--learn-size)"
+            )
+        )
+    tokenizer = train_subwords(sample.lines, options.kind, options.size, normalizer)
+    if options.size is None and tokenizer.options["size"] < DEFAULT_SIZE:
         found = tokenizer.options["size"]
         listen(Note(f"the text supports {found:,} pieces, fewer than the default of --size, {DEFAULT_SIZE:,}"))
-    return tokenizer, {"lines": seen, "lines_used": used, "seed": seed}
+    return tokenizer, {"lines": seen, "lines_used": used, "seed": options.seed}
 
 
 def train_subwords(lines: Iterable[str], kind: str, size: int | None, normalizer: Normalizer) -> SubwordTokenizer:

@@ -13,10 +13,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, WarningEvent
+from rnnkit.json_types import JsonObject
 from rnnkit.text.lines import display_name, read_lines, replace_line_ends, split_location
 from rnnkit.text.unicode import Normalizer
 
@@ -54,7 +55,7 @@ class Tokenizer(ABC):
         return self.kinds[0]
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> JsonObject:
         """All settings that determine the tokens, as stored and compared."""
         exact = {"exact": True} if self.normalizer.exact else {}  # absent in directories of older versions
         form, lowercase = self.normalizer.form, self.normalizer.lowercase
@@ -247,7 +248,7 @@ class FeaturedTokenizer(Tokenizer):
         return self.text_tokenizer.kind
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> JsonObject:
         """Options of the text tokenizer, plus `features`."""
         return {**self.text_tokenizer.options, "features": True}
 

@@ -175,7 +175,7 @@ def run(options: AlignOptions, listen: Listener = null_listener) -> AlignResult:
 
 def _encode(options: AlignOptions, shard: Shard | None, output: Path, listen: Listener) -> AlignResult:
     """Encode the data, or a shard of it."""
-    from rnnkit.data.aligned_data import KIND, PARALLEL, TEXT, Padding
+    from rnnkit.data.aligned_data import KIND, Padding
     from rnnkit.data.aligned_data_writer import report_split, warn_of_blank_lines, write_data_manifest
     from rnnkit.data.corpus_splits import find_inputs
 
@@ -194,7 +194,6 @@ def _encode(options: AlignOptions, shard: Shard | None, output: Path, listen: Li
             warn_of_blank_lines(splits, listen)
         write_data_manifest(
             folder,
-            task=PARALLEL if len(inputs.sides) == 2 else TEXT,
             splits=splits,
             vocabulary_size={side: len(inputs.vocabularies[side]) for side in inputs.sides},
             padding=padding,

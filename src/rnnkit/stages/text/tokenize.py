@@ -32,8 +32,8 @@ from rnnkit.text.blocks import LineBlock, count_lines, read_line_blocks
 from rnnkit.text.lines import batch_lines, read_lines
 from rnnkit.text.parallel_processing import SamplingBatch, TokenizedBlock, TokenizeWorker
 from rnnkit.text.rule_based_tokenizers import WhitespaceTokenizer
-from rnnkit.text.subword_training import check_not_empty, train_from_files
-from rnnkit.text.token_files import TEST, TRAIN, VALID, CorpusName, parse_name
+from rnnkit.text.subword_training import SubwordTrainingOptions, check_not_empty, train_from_files
+from rnnkit.text.token_files import TEST, TRAIN, VALID, CorpusName, TokenFileContents, parse_name
 from rnnkit.text.tokenizer import FeaturedTokenizer, Tokenizer, read_raw_text
 from rnnkit.text.tokenizer_store import (
     RULE_BASED_TOKENIZERS,
@@ -243,10 +243,8 @@ def _create(
             option="--learn-from",
         )
     inputs = {source.name: manifest.sha256(source) for source in sources}
-    limit = round(options.learn_size * 1e6)
-    subwords, facts = train_from_files(
-        sources, kind, options.size, normalization, limit, options.seed, listen, bool(options.features)
-    )
+    training = SubwordTrainingOptions(kind, options.size, round(options.learn_size * 1e6), options.seed)
+    subwords, facts = train_from_files(sources, training, normalization, listen, bool(options.features))
     return _with_features(subwords, options), inputs, facts
 
 
@@ -312,15 +310,12 @@ def _read_file(job: _TokenizeJob, span: tuple[int, int] | None, raw: IO[bytes] |
 
 
 def _write_manifest(job: _TokenizeJob, file: TokenizedFile, options: TokenizeOptions, tokenizer: Tokenizer) -> None:
+    samples = options.samples if job.name.split == TRAIN else 0
     token_files.write_token_manifest(
         file.path,
+        TokenFileContents(file.lines, file.tokens, samples, tokenizer.features, tokenizer.byte_fallback),
         options=parallel_processing.recorded_options(options),
         inputs={"text": job.sha256, "tokenizer": read_tokenizer_identity(tokenizer_folder(options))},
-        lines=file.lines,
-        tokens=file.tokens,
-        samples=options.samples if job.name.split == TRAIN else 0,
-        features=tokenizer.features,
-        byte_fallback=tokenizer.byte_fallback,
         raw=job.raw is not None,
     )
 

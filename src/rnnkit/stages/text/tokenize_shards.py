@@ -95,14 +95,13 @@ def _common_names(found: Sequence[Path]) -> list[str]:
 
 def _write_manifest(metas: Sequence[Manifest], written: TokenizedFile) -> None:
     first = metas[0]
-    token_files.write_token_manifest(
-        written.path,
-        options=first.options,
-        inputs=first.inputs,
-        lines=written.lines,
-        tokens=written.tokens,
+    contents = token_files.TokenFileContents(
+        written.lines,
+        written.tokens,
         samples=int(first.facts["samples"]),
         features=bool(first.facts["features"]),
         byte_fallback=bool(first.facts.get("byte_fallback", False)),
-        raw=_has_raw(metas),
+    )
+    token_files.write_token_manifest(
+        written.path, contents, options=first.options, inputs=first.inputs, raw=_has_raw(metas)
     )
