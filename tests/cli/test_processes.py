@@ -16,7 +16,7 @@ from rnnkit.io import manifest
 from rnnkit.options import record
 from rnnkit.options.declare import parameters_of
 from rnnkit.stages.training import train_lm, train_lm_options, train_seq2seq_options
-from rnnkit.training.launcher import LaunchResult
+from rnnkit.training.distributed import LaunchResult
 
 from .conftest import Run
 
@@ -133,7 +133,7 @@ def endings(monkeypatch: pytest.MonkeyPatch, *given: LaunchResult, then: Any = l
         then()
         return next(remaining)
 
-    monkeypatch.setattr("rnnkit.training.launcher.launch", launch)
+    monkeypatch.setattr("rnnkit.training.distributed.launch", launch)
     return started
 
 

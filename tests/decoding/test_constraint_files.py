@@ -13,8 +13,8 @@ import pytest
 from tests.raising import raises
 from tests.tiny_models import SIZE, tokenizer, translator, vocabulary
 
-from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
-from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED, Constraints
+from rnnkit.decoding.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
+from rnnkit.decoding.constraints import UNCONSTRAINED, Constraints
 from rnnkit.errors import DataError
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text.tokenizer import FeaturedTokenizer

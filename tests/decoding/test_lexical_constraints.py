@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tests.tiny_models import speaker, translator
 
 from rnnkit.decoding.beam_search import beam_search
-from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader
-from rnnkit.decoding.constraints.phrase_spellings import ALWAYS, INSIDE, START
-from rnnkit.decoding.constraints.token_constraints import BatchConstraints, Constraints
+from rnnkit.decoding.constraint_files import ConstraintFiles, ConstraintReader
+from rnnkit.decoding.constraints import BatchConstraints, Constraints
 from rnnkit.decoding.ensemble import Direction
 from rnnkit.decoding.exhaustive import exhaustive_search
+from rnnkit.decoding.phrase_spellings import ALWAYS, INSIDE, START
 from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import TranslatedLine, TranslationOptions, translate_tokens

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.tiny_models import SIZE, sharpen, speaker, tokenizer, translator, vocabulary
 
-from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED
+from rnnkit.decoding.constraints import UNCONSTRAINED
 from rnnkit.decoding.ensemble import ExtendedVocabularyStepper
 from rnnkit.decoding.rescoring import score_pairs
 from rnnkit.decoding.sampling import SamplingOptions

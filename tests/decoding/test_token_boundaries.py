@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnkit.decoding.constraints.token_boundaries import (
+from rnnkit.decoding.token_boundaries import (
     INCOMPLETE,
     UNBREAKABLE,
     TokenEdge,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.embeddings.subword_ngrams import Subwords
+from rnnkit.embeddings.vector_table import Subwords
 from rnnkit.embeddings.vectors import WordVectors
 from rnnkit.evaluation import word_vector_evaluation
 from rnnkit.evaluation.word_vector_evaluation import (

@@ -22,7 +22,7 @@ from rnnkit.cli.config_file import read_table
 from rnnkit.data.aligned_data import AlignedData
 from rnnkit.data.aligned_data_writer import SentenceWriter, SplitCounts, write_data_manifest
 from rnnkit.embeddings import formats
-from rnnkit.embeddings.formats import fasttext_binary, glove, vectors_directory, word2vec_binary, word2vec_text
+from rnnkit.embeddings.formats import fasttext_binary, text_formats, vectors_directory, word2vec_binary
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.io import manifest
@@ -40,7 +40,7 @@ from rnnkit.text.phrase_detection import PhraseList
 from rnnkit.text.subword_tokenizer import SubwordTokenizer
 from rnnkit.text.unicode import Normalizer
 from rnnkit.text.vocabulary import Vocabulary
-from rnnkit.training import checkpoint, metrics
+from rnnkit.training import checkpoint
 
 CORPUS = Path(__file__).parent / "corpus"
 """Files that once broke a reader, in a folder for each."""
@@ -258,10 +258,10 @@ READERS = (
     Reader("lines", "text", lambda path: list(read_lines(path)), lambda: [_TEXT, gzip.compress(_TEXT, mtime=0)]),
     Reader("vocabulary", "vocab.tsv", Vocabulary.load, lambda: [_VOCABULARY]),
     Reader("vectors", "vectors.txt", formats.load, _vectors),
-    _repaired("word2vec", word2vec_text.write, TEXTS),
+    _repaired("word2vec", text_formats.write_word2vec, TEXTS),
     _repaired("word2vec binary", word2vec_binary.write, BINARIES),
     _repaired("fastText", fasttext_binary.write, MODELS),
-    _repaired("GloVe", glove.write, GLOVES),
+    _repaired("GloVe", text_formats.write_glove, GLOVES),
     Reader(
         "vectors directory, vectors", vectors_directory.VECTORS, _read_folder,
         _made(lambda folder: vectors_directory.write(folder / "v", _table()), f"v/{vectors_directory.VECTORS}"),
@@ -289,7 +289,7 @@ READERS = (
     ),
     Reader("links", "links", lambda path: read_links(path, _LENGTHS, _LENGTHS, True), lambda: [_LINKS]),
     Reader("phrases", "phrases.tsv", PhraseList.load, lambda: [_PHRASES]),
-    Reader("metrics", metrics.METRICS_FILE, lambda path: list(metrics.read(path)), lambda: [_METRICS]),
+    Reader("metrics", checkpoint.METRICS_FILE, lambda path: list(checkpoint.read_metrics(path)), lambda: [_METRICS]),
     Reader("configuration", "rnnkit.toml", _read_configuration, lambda: [_CONFIGURATION]),
     Reader("weights", "best.safetensors", _read_weights, _made(_model, "model/best.safetensors")),
     Reader("network", "model/config.json", _read_model, _made(_model, "model/config.json"), _model),

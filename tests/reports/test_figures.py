@@ -21,7 +21,7 @@ from rnnkit.reports.figures import (
     reported_distances,
     save_figure,
 )
-from rnnkit.training import metrics
+from rnnkit.training import checkpoint
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
@@ -63,10 +63,10 @@ def test_no_rows_are_no_lines() -> None:
 
 @pytest.fixture
 def measured(tmp_path: Path) -> Path:
-    path = tmp_path / metrics.METRICS_FILE
+    path = tmp_path / checkpoint.METRICS_FILE
     for step in (50, 100):
-        metrics.append(path, {"step": step, "nll": 300 / step})
-        metrics.append(path, {"step": step, "validation": {"loss": 250 / step, "bleu": step / 5}})
+        checkpoint.append_metrics(path, {"step": step, "nll": 300 / step})
+        checkpoint.append_metrics(path, {"step": step, "validation": {"loss": 250 / step, "bleu": step / 5}})
     return path
 
 
@@ -103,7 +103,7 @@ def test_an_unknown_ending_lists_the_known_ones(measured: Path) -> None:
 
 def test_nothing_measured_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no measurements yet"):
-        plot_learning_curve(tmp_path / metrics.METRICS_FILE, tmp_path / "curve.png")
+        plot_learning_curve(tmp_path / checkpoint.METRICS_FILE, tmp_path / "curve.png")
 
 
 FLOWS = {

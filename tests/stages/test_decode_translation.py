@@ -18,7 +18,7 @@ from rnnkit.events import WarningEvent
 from rnnkit.models import model_weights
 from rnnkit.ngrams import write_arpa
 from rnnkit.stages.evaluation import score, score_options
-from rnnkit.stages.evaluation.score_results import LineScore, Summary
+from rnnkit.stages.evaluation.score import LineScore, Summary
 from rnnkit.stages.files import convert_ngrams
 from rnnkit.stages.inference import decode
 from rnnkit.stages.inference.decode_options import DecodeOptions

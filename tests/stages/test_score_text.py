@@ -12,8 +12,8 @@ from tests import tiny_models
 
 from rnnkit.events import Event, WarningEvent
 from rnnkit.stages.evaluation import score
+from rnnkit.stages.evaluation.score import Summary
 from rnnkit.stages.evaluation.score_options import ScoreOptions
-from rnnkit.stages.evaluation.score_results import Summary
 from rnnkit.stages.text import align, detokenize, tokenize, tokenize_options, vocab
 from rnnkit.stages.training import train_lm, train_lm_options
 from rnnkit.text.lines import read_lines

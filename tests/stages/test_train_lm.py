@@ -16,8 +16,7 @@ from rnnkit.events import Event, Note
 from rnnkit.io import manifest
 from rnnkit.stages.text import align
 from rnnkit.stages.training import train, train_embeddings, train_lm
-from rnnkit.stages.training.ngram_training import NgramTrainingCost, NgramTrainingResult
-from rnnkit.stages.training.run_folder import TrainingResult
+from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainingResult
 from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
 from rnnkit.stages.training.train_lm_options import PRESETS, TrainLMOptions, apply_preset
 
@@ -100,11 +99,10 @@ def test_run_resumed_within_an_epoch_is_bit_identical(
     work: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rnnkit.errors import Interrupted
-    from rnnkit.training import loss_scaling
     from rnnkit.training.lm_tasks import LanguageModelTask
 
-    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**129)
-    monkeypatch.setattr(loss_scaling, "GROWTH_INTERVAL", 3)
+    monkeypatch.setattr("rnnkit.training.optimizer.INITIAL_LOSS_SCALE", 2.0**129)
+    monkeypatch.setattr("rnnkit.training.optimizer.GROWTH_INTERVAL", 3)
     trained(work, tmp_path / "whole", **changes)
     step, taken = LanguageModelTask.step, []
 

@@ -14,8 +14,7 @@ from tests.raising import raises
 from tests.word_vectors import write_vectors
 
 from rnnkit.embeddings.formats.vectors_directory import write
-from rnnkit.embeddings.subword_ngrams import Subwords
-from rnnkit.embeddings.vector_table import VectorTable
+from rnnkit.embeddings.vector_table import Subwords, VectorTable
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.stages.inference import analogy, neighbors, odd_one_out, similarity

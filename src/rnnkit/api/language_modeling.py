@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from rnnkit.api.translation import BATCH_TOKENS, sampling_options
-from rnnkit.decoding.generate import GenerationOptions, TextGenerator, generate_lines
-from rnnkit.decoding.infill import fill_lines
+from rnnkit.decoding.generate import GenerationOptions, TextGenerator, fill_lines, generate_lines
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.errors import DataError
 from rnnkit.evaluation import interpolation, lm_scorer

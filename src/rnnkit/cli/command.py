@@ -24,7 +24,7 @@ from rnnkit.json_types import JsonMapping, JsonValue
 from rnnkit.options.declare import Parameter, option, parameters_of
 from rnnkit.options.record import to_toml
 from rnnkit.system.machine import available_cores, limit_library_threads
-from rnnkit.training.distributed import rank_from_environment
+from rnnkit.training.process_group import rank_from_environment
 
 _CAPITALS = {"lm": "LM", "seq2seq": "Seq2Seq"}
 """Words of a command's name that its options class spells otherwise than with one capital."""

@@ -19,7 +19,7 @@ from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
 from rnnkit.options import record
 from rnnkit.system import interpreter
-from rnnkit.training.distributed import rank_from_environment
+from rnnkit.training.process_group import rank_from_environment
 
 REPORT_DELAY = 0.5
 """Seconds that other ranks wait for rank 0 to print an error that all of them have."""
@@ -53,7 +53,7 @@ def run_processes(command: str, options: Any, processes: int, console: Console) 
     Raises:
         TrainingError: A process was killed.
     """
-    from rnnkit.training.launcher import launch
+    from rnnkit.training.distributed import launch
 
     console.close()  # the terminal belongs to rank 0
     folder = _folder(options)

@@ -19,7 +19,7 @@ from rnnkit.errors import DataError, escape_line
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.atomic import atomic_file
 from rnnkit.json_types import JsonObject
-from rnnkit.training import metrics
+from rnnkit.training import checkpoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -177,7 +177,7 @@ def plot_learning_curve(metrics_path: Path, picture: Path) -> None:
     Raises:
         DataError: There are no measurements yet, or the extension is unknown.
     """
-    records = list(metrics.read(metrics_path)) if metrics_path.exists() else []
+    records = list(checkpoint.read_metrics(metrics_path)) if metrics_path.exists() else []
     if not records:
         raise DataError(f"{metrics_path} holds no measurements yet", path=metrics_path)
     with default_style():

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from rnnkit.embeddings import formats
-from rnnkit.embeddings.formats import detection, fasttext_binary, word2vec_text
-from rnnkit.embeddings.formats.text_rows import ROW_PATTERN, count_numbers
+from rnnkit.embeddings.formats import fasttext_binary, text_formats
+from rnnkit.embeddings.formats.text_formats import ROW_PATTERN, count_numbers
 from rnnkit.embeddings.formats.vector_reader import BLOCK_BYTES, VectorReader, open_vector_file
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io.safe_reading import open_regular, parse_json
@@ -148,10 +148,10 @@ def vector_facts(path: Path) -> tuple[str, JsonObject] | None:
     """
     with open_vector_file(path) as source:
         try:
-            head = source.peek(detection.HEAD_BYTES)
+            head = source.peek(formats.HEAD_BYTES)
         except DataError:
             return None  # damaged gzip; `text_facts` reports the position
-        kind = detection.detect_format(head)
+        kind = formats.detect_format(head)
         if kind is None:
             return None
         facts = _model_facts(source) if kind == formats.FASTTEXT_BINARY else _table_facts(source, kind, head)
@@ -178,7 +178,7 @@ def _table_facts(source: VectorReader, kind: str, head: bytes) -> JsonObject | N
         dimension = count_numbers(lines[0])
         fits = all(ROW_PATTERN.fullmatch(line) and count_numbers(line) == dimension for line in lines)
         return {"words": _count_lines(source), "dimension": dimension} if fits else None
-    header = word2vec_text.HEADER_PATTERN.fullmatch(lines[0])
+    header = text_formats.HEADER_PATTERN.fullmatch(lines[0])
     words, dimension = (int(header[1]), int(header[2])) if header else (0, 0)
     if kind == formats.WORD2VEC:
         fits = all(count_numbers(line) == dimension for line in lines[1:])

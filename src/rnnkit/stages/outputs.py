@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from rnnkit.errors import ArtefactError
 from rnnkit.io import artifact_output, atomic, manifest
@@ -26,7 +26,7 @@ _NEITHER = ("work", "config")
 class Options(Protocol):
     """Options of a command: a dataclass whose fields `rnnkit.options.declare.option` declares."""
 
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[object]]]
 
 
 class OutputOptions(Options, Protocol):

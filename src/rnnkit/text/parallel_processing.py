@@ -1,4 +1,4 @@
-"""Parallel processing of a corpus: shards for several machines, and the work of worker processes on each.
+"""Parallel processing of a corpus: shards for several machines and how they are joined, and work for processes.
 
 Shard I of N has the lines from (I - 1) / N to I / N of every file, so shards of both sides match. The name of its
 output is that of the whole with `.I-of-N` inserted: `data.2-of-8`, `vocab.2-of-8.tsv`.
@@ -9,17 +9,22 @@ A worker process tokenizes blocks of text, or counts tokens (`system/workers.py`
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.io import manifest
+from rnnkit.io.manifest import Manifest
 from rnnkit.json_types import JsonObject
 from rnnkit.options.record import as_dict
+from rnnkit.text import token_files
 from rnnkit.text.blocks import LineBlock
+from rnnkit.text.subword_training import check_not_empty
 from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES
 from rnnkit.text.tokenizer_store import load_tokenizer
 
@@ -235,3 +240,66 @@ class TokenCounter:
     def finish(self) -> Counter[str]:
         """Return the counts over all blocks."""
         return self._counts
+
+
+@dataclass(frozen=True)
+class TokenizedFile:
+    """A token file that was written."""
+
+    path: Path
+    lines: int
+    tokens: int
+
+
+def merge_token_file(target: Path, parts: Sequence[Path], outputs: ExitStack) -> tuple[list[Manifest], TokenizedFile]:
+    """Join one token file and its raw lines; `outputs` completes the files. Also returns the shards' manifests."""
+    metas = read_shard_manifests(parts, token_files.KIND, token_files.VERSION)
+    raw = outputs.enter_context(token_files.create_raw_lines(target)) if _has_raw(metas) else None
+    output = outputs.enter_context(token_files.create_token_file(target))
+    lines, tokens = (sum(int(meta.facts[name]) for meta in metas) for name in ("lines", "tokens"))
+    check_not_empty(target, lines, tokens)
+    _concatenate(parts, output)
+    if raw is not None:
+        _concatenate([token_files.raw_lines_path(part) for part in parts], raw)
+    return metas, TokenizedFile(target, lines, tokens)
+
+
+def _concatenate(parts: Sequence[Path], output: IO[bytes]) -> None:
+    for part in parts:
+        with part.open("rb") as source:
+            shutil.copyfileobj(source, output, 1 << 20)
+
+
+def _has_raw(metas: Sequence[Manifest]) -> bool:
+    """Return whether every shard of a token file has its raw lines."""
+    return all(any(name.endswith(token_files.RAW_SUFFIX) for name in meta.files) for meta in metas)
+
+
+def common_token_files(found: Sequence[Path]) -> list[str]:
+    """Return the names of the token files. Raises ArtefactError if the shards have different ones."""
+    names = [sorted(path.name for path in token_files.find_token_files(shard)) for shard in found]
+    for shard, others in zip(found, names, strict=True):
+        if others != names[0]:
+            differing = sorted({*others} ^ {*names[0]})
+            raise ArtefactError(
+                f"{found[0]} and {shard} have different token files",
+                f"only one of them has {differing[0]}",
+                hint="tokenize the same files in all shards",
+                path=shard,
+            )
+    return names[0]
+
+
+def write_merged_manifest(metas: Sequence[Manifest], written: TokenizedFile) -> None:
+    """Write the manifest of a joined token file, given those of the shards."""
+    first = metas[0]
+    contents = token_files.TokenFileContents(
+        written.lines,
+        written.tokens,
+        samples=int(first.facts["samples"]),
+        features=bool(first.facts["features"]),
+        byte_fallback=bool(first.facts.get("byte_fallback", False)),
+    )
+    token_files.write_token_manifest(
+        written.path, contents, options=first.options, inputs=first.inputs, raw=_has_raw(metas)
+    )

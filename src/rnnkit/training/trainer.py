@@ -17,9 +17,9 @@ from typing import Any, Generic, TypeVar
 from rnnkit.errors import Interrupted, TrainingError
 from rnnkit.events import Listener, Note, Progress, WarningEvent
 from rnnkit.io.resumable_output import RunDirectory
-from rnnkit.training import checkpoint, loss_scaling, metrics, signals
+from rnnkit.training import checkpoint, signals, task
 from rnnkit.training.checkpoint import TrainingCheckpoint
-from rnnkit.training.distributed import ProcessGroup
+from rnnkit.training.process_group import ProcessGroup
 from rnnkit.training.schedules import Schedule
 from rnnkit.training.task import BatchIterator, MetricsWindow, StepReport, Task, Validate, Validation
 
@@ -150,7 +150,7 @@ class Trainer(Generic[B]):
         self._batches.load_state_dict(saved.counters["batches"])
         self._task.load_state_dict(saved.arrays)
         if self._group.is_main:
-            metrics.truncate_after(self._folder / metrics.METRICS_FILE, self.counters.step)
+            checkpoint.truncate_metrics(self._folder / checkpoint.METRICS_FILE, self.counters.step)
 
     def run(self) -> TrainingCounters:
         """Train until the planned number of steps, or until early stopping.
@@ -230,8 +230,8 @@ class Trainer(Generic[B]):
             problem = "training diverged: the loss or its gradient is not finite"
         elif mean > self._plan.divergence_threshold:
             problem = f"training diverged: loss {mean:.1f} nats per token"
-        elif report.scaling is not None and report.scaling.scale < loss_scaling.MIN_SCALE:
-            problem = f"the gradient overflows float16 even at a loss scale of {loss_scaling.MIN_SCALE:g}"
+        elif report.scaling is not None and report.scaling.scale < task.MIN_LOSS_SCALE:
+            problem = f"the gradient overflows float16 even at a loss scale of {task.MIN_LOSS_SCALE:g}"
         else:
             return
         hint = "a lower --learning-rate usually helps, or a lower --clip if the command has it"
@@ -254,7 +254,7 @@ class Trainer(Generic[B]):
     def _append_metrics(self, record: Mapping[str, Any]) -> None:
         if self._group.is_main:
             self._folder.check()
-            metrics.append(self._folder / metrics.METRICS_FILE, record)
+            checkpoint.append_metrics(self._folder / checkpoint.METRICS_FILE, record)
 
     def _validation_due(self) -> bool:
         step = self.counters.step

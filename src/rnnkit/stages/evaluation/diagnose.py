@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io.manifest import Workspace
+from rnnkit.json_types import JsonObject
 from rnnkit.nn import kinds
 from rnnkit.options.declare import argument, option
 from rnnkit.reports.figures import FlowResult, format_columns, plot_gradient_flow
@@ -325,7 +326,7 @@ class RecallResult:
         between = f" ({min(spans)} to {max(spans)} in {len(spans)} runs)" if len(spans) > 1 else ""
         return f"{median_low(spans)} steps{more}{between}"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         curves = [
             {

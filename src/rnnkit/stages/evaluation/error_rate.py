@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.error_rates import UNITS, ErrorRate, error_rate
@@ -20,6 +19,7 @@ from rnnkit.evaluation.segments import (
     warn_about_lengths,
 )
 from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import STDIN, argument, option
 from rnnkit.text.unicode import FORMS, NFC, Normalizer
 
@@ -92,7 +92,7 @@ class ErrorRateResult:
         """Printed form with `--quiet`: the rates alone, in percent."""
         return tuple(rate.number(self.width) for rate in self.rates)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         return {"rates": [rate.as_dict(self.width) for rate in self.rates], "answers": self.answers}
 

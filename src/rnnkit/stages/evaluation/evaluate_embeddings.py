@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rnnkit.embeddings.loading import load_vectors
+from rnnkit.embeddings.queries import load_vectors
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.segments import source_name
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.safe_reading import Repairs
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
 from rnnkit.reports.figures import format_columns
 from rnnkit.stages import shared_options as shared
@@ -105,7 +106,7 @@ class AnalogyScore:
         """The score alone."""
         return percent(self.sums[-1].accuracy)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         return {
             "file": str(self.path),
@@ -149,7 +150,7 @@ class SimilarityScore:
         """The score alone."""
         return "-" if self.correlation.spearman is None else f"{self.correlation.spearman:.4f}"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         return {"file": str(self.path), "kind": "pairs", **self.correlation.as_dict()}
 
@@ -174,7 +175,7 @@ class EvaluateEmbeddingsResult:
         """Printed form with `--quiet`: one number per file."""
         return tuple(score.number for score in self.scores)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         scores = {"scores": [score.as_dict() for score in self.scores]}
         return scores if self.repairs is None else {**scores, "repairs": self.repairs.as_dict()}

@@ -6,12 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from rnnkit.errors import UsageError
 from rnnkit.io.manifest import Workspace
 from rnnkit.nn import kinds
 from rnnkit.options.declare import STDIN, argument, option, option_name
 from rnnkit.stages import shared_options as shared
+
+if TYPE_CHECKING:
+    from rnnkit.evaluation.lm_adaptation import DynamicSettings
 
 CHECKPOINTS = ("best", "last", "average")
 CACHE_SIZE = 500
@@ -249,3 +253,17 @@ def check_translation(options: ScoreOptions) -> None:
             hint="`rnnkit score SOURCE TARGET`, with a translation on each line",
             path=options.folder,
         )
+
+
+def dynamic_settings(options: ScoreOptions) -> DynamicSettings:
+    """Return the settings of dynamic evaluation, the defaults included."""
+    from rnnkit.evaluation.lm_adaptation import DynamicSettings
+
+    method = cast(kinds.DynamicMethod, options.dynamic_method or "rms")  # `config.resolve` checks the choices
+    rate, decay = options.dynamic_rate, options.dynamic_decay
+    return DynamicSettings(
+        method=method,
+        rate=DYNAMIC_RATE[method] if rate is None else rate,
+        decay=DYNAMIC_DECAY if decay is None else decay,
+        segment=options.dynamic_segment or DYNAMIC_SEGMENT,
+    )

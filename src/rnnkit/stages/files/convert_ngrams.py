@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import Listener, Note, null_listener
@@ -14,6 +14,7 @@ from rnnkit.io import manifest
 from rnnkit.io.atomic import is_stream
 from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import Repairs
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import STDIN, argument, changed, option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
@@ -77,7 +78,7 @@ class ConvertNgramsResult:
     ngrams: tuple[int, ...]
     repairs: Repairs | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         found = {} if self.repairs is None else {"repairs": self.repairs.as_dict()}
         return {"path": str(self.path), "ngrams": list(self.ngrams), **found}

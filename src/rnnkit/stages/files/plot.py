@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rnnkit.embeddings.loading import load_table
+from rnnkit.embeddings.queries import load_table
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import Repairs
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, changed, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from rnnkit.embeddings.vectors import WordVectors
 
 EXAMPLE = """\
@@ -83,7 +87,7 @@ class PlotResult:
     picture: Path
     repairs: Repairs | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         picture = {"picture": str(self.picture)}
         return picture if self.repairs is None else {**picture, "repairs": self.repairs.as_dict()}
@@ -104,13 +108,13 @@ def run(options: PlotOptions, listen: Listener = null_listener) -> PlotResult:
 
 def _draw_curve(options: PlotOptions) -> Path:
     from rnnkit.reports.figures import plot_learning_curve
-    from rnnkit.training import metrics
+    from rnnkit.training import checkpoint
 
     model = options.model or Workspace(options.work).model
     picture = options.output or model / "curve.png"
     if options.output is not None:
         check_output_file(options, picture)
-    plot_learning_curve(model / metrics.METRICS_FILE, picture)
+    plot_learning_curve(model / checkpoint.METRICS_FILE, picture)
     return picture
 
 
@@ -158,7 +162,7 @@ def _distinct_words(words: list[str]) -> list[str]:
     return list(dict.fromkeys(word for item in words for word in item.split(",") if word))
 
 
-def _unit_rows(vectors: WordVectors, words: list[str]) -> Any:
+def _unit_rows(vectors: WordVectors, words: list[str]) -> NDArray[np.float64]:
     """Return the unit-normalized vectors of the words; zero vectors stay zero."""
     import numpy as np
 

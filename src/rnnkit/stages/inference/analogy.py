@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rnnkit.embeddings.loading import load_vectors
-from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
+from rnnkit.embeddings.queries import (
+    FailedQuery,
+    RepairReport,
+    answer_queries,
+    answer_stdin,
+    append_repairs,
+    load_vectors,
+)
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.inference.neighbors import neighbor_lines, neighbor_objects
@@ -80,7 +87,7 @@ class Analogy:
         """The result as text."""
         return (str(self.expression), *neighbor_lines(self.answers))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {"question": str(self.expression), "answers": neighbor_objects(self.answers)}
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rnnkit.embeddings.loading import load_vectors
-from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
+from rnnkit.embeddings.queries import (
+    FailedQuery,
+    RepairReport,
+    answer_queries,
+    answer_stdin,
+    append_repairs,
+    load_vectors,
+)
 from rnnkit.events import Listener, null_listener
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
 from rnnkit.reports.figures import format_columns
 from rnnkit.stages import shared_options as shared
@@ -57,7 +64,7 @@ class Neighborhood:
         unseen = "" if self.seen else " (unseen word, composed from n-grams)"
         return (f"{self.word}{unseen}", *neighbor_lines(self.neighbors))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {"question": self.word, "seen": self.seen, "neighbors": neighbor_objects(self.neighbors)}
 
@@ -98,6 +105,6 @@ def neighbor_lines(neighbors: Sequence[Neighbor]) -> list[str]:
     return format_columns(rows, right=[1], indent="  ")
 
 
-def neighbor_objects(neighbors: Sequence[Neighbor]) -> list[dict[str, Any]]:
+def neighbor_objects(neighbors: Sequence[Neighbor]) -> list[JsonObject]:
     """Convert words and similarities to JSON."""
     return [{"word": each.word, "similarity": round(each.similarity, 4)} for each in neighbors]

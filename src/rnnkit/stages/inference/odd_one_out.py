@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from rnnkit.embeddings.loading import load_vectors
-from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
+from rnnkit.embeddings.queries import (
+    FailedQuery,
+    RepairReport,
+    answer_queries,
+    answer_stdin,
+    append_repairs,
+    load_vectors,
+)
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 
@@ -46,7 +52,7 @@ class OddOneOut:
         """The result as text."""
         return (self.odd,)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {"question": " ".join(self.words), "odd_one_out": self.odd}
 

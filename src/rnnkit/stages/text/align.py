@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Progress, null_listener
@@ -17,6 +17,7 @@ from rnnkit.io import artifact_output, lock
 from rnnkit.io.artifact_output import atomic_directory
 from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import spool_pipes
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import changed, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_folder
@@ -140,7 +141,7 @@ class AlignResult:
 
         return tuple(f"{self.data} {split}: {describe_counts(counts)}" for split, counts in self.splits.items())
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         splits = {split: counts.as_facts() for split, counts in self.splits.items()}
         return {"data": str(self.data), "sides": list(self.sides), "splits": splits}

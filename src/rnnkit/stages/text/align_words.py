@@ -7,13 +7,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.artifact_output import write_file_manifest
 from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import spool_pipes
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, changed, option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
@@ -130,7 +131,7 @@ class AlignWordsResult:
         """Sentence pairs per second, over all iterations and both directions."""
         return self.pairs / self.seconds
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         paths = {name: None if path is None else str(path) for name, path in self._paths().items()}
         return {**dataclasses.asdict(self), **paths, "pairs_per_second": round(self.pairs_per_second, 1)}
@@ -286,7 +287,10 @@ def _seal(
 
 
 def _write_tables(
-    options: AlignWordsOptions, corpus: ParallelCorpus, models: Mapping[str, AlignmentModel], tokens: Sequence[Any]
+    options: AlignWordsOptions,
+    corpus: ParallelCorpus,
+    models: Mapping[str, AlignmentModel],
+    tokens: Sequence[Sequence[str]],
 ) -> None:
     """Write the lexicon and the shortlist if the options name them."""
     import numpy as np
@@ -310,7 +314,7 @@ def _write_tables(
         )
 
 
-def _recorded_options(options: AlignWordsOptions) -> dict[str, Any]:
+def _recorded_options(options: AlignWordsOptions) -> JsonObject:
     """Return the options that determine the output."""
     excluded = ("work", "threads", "output", "overwrite", "compare", "lexicon", "shortlist")
     return {name: value for name, value in as_dict(options).items() if name not in excluded}

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
@@ -17,6 +17,7 @@ from rnnkit.io import manifest
 from rnnkit.io.artifact_output import artifact_file
 from rnnkit.io.atomic import atomic_file, is_stream
 from rnnkit.io.safe_reading import spool_pipes
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import STDIN, argument, option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
@@ -124,7 +125,7 @@ class PhrasesResult:
             f"{self.list}: {self.phrases:,} phrases",
         )
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {
             "output": str(self.output),
@@ -154,7 +155,7 @@ def run(options: PhrasesOptions, listen: Listener = null_listener) -> PhrasesRes
         return _run(dataclasses.replace(options, files=files), as_dict(options), listen)
 
 
-def _run(options: PhrasesOptions, given: dict[str, Any], listen: Listener) -> PhrasesResult:
+def _run(options: PhrasesOptions, given: JsonObject, listen: Listener) -> PhrasesResult:
     """Do the work of `run` on files that can be read repeatedly; the manifest records the options `given`."""
     from rnnkit.text.phrase_detection import KIND, VERSION, write_phrase_manifest
 

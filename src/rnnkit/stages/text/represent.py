@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import artifact_file, write_file_manifest
 from rnnkit.io.manifest import Workspace
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
@@ -62,7 +62,7 @@ class RepresentResult:
         """The result as text."""
         return (f"{self.path}: {self.rows:,} rows, {self.columns:,} columns, {self.entries:,} nonzero entries",)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {"path": str(self.path), "rows": self.rows, "columns": self.columns, "entries": self.entries}
 

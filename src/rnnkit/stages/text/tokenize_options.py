@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from rnnkit.io.manifest import Workspace
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, changed, option
 from rnnkit.stages import shared_options as shared
-from rnnkit.text.parallel_processing import Shard
+from rnnkit.text.parallel_processing import Shard, TokenizedFile
 from rnnkit.text.subword_tokenizer import UNIGRAM
 from rnnkit.text.subword_training import DEFAULT_SIZE
 from rnnkit.text.tokenizer_store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
@@ -129,15 +129,6 @@ class TokenizeOptions(shared.WorkspaceOptions, shared.ThreadOptions, shared.Shar
 
 
 @dataclass(frozen=True)
-class TokenizedFile:
-    """A token file that was written."""
-
-    path: Path
-    lines: int
-    tokens: int
-
-
-@dataclass(frozen=True)
 class TokenizeResult:
     """The tokenizer and the token files.
 
@@ -149,7 +140,7 @@ class TokenizeResult:
     """
 
     tokenizer: Path
-    settings: dict[str, Any]
+    settings: JsonObject
     learned: bool
     files: tuple[TokenizedFile, ...]
 
@@ -158,7 +149,7 @@ class TokenizeResult:
         """The result as text."""
         return tuple(f"{file.path}: {file.lines:,} lines, {file.tokens:,} tokens" for file in self.files)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         files = [{**asdict(file), "path": str(file.path)} for file in self.files]
         return {"tokenizer": str(self.tokenizer), "settings": self.settings, "learned": self.learned, "files": files}

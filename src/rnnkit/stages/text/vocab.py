@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Progress, WarningEvent, null_listener
 from rnnkit.io.manifest import Manifest, Workspace
 from rnnkit.io.safe_reading import spool_pipes
+from rnnkit.json_types import JsonMapping, JsonObject
 from rnnkit.options.declare import argument, changed, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file
@@ -123,7 +123,7 @@ class VocabularySummary:
         share = f"{self.covered / max(1, self.tokens):.2%} of {self.tokens:,} tokens"
         return f"{self.path}: {self.size:,} entries, covering {share} ({self.types:,} distinct)"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the summary as JSON."""
         counts = {"tokens": self.tokens, "types": self.types, "covered": self.covered}
         return {"path": str(self.path), "rows": self.size, **counts}
@@ -140,7 +140,7 @@ class VocabResult:
         """The result as text."""
         return tuple(map(str, self.vocabularies))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {"vocabularies": [summary.as_dict() for summary in self.vocabularies]}
 
@@ -335,7 +335,7 @@ def _write(
     counts: Counter[str],
     byte_fallback: bool,
     inputs: Mapping[str, str],
-    options: Mapping[str, Any],
+    options: JsonMapping,
     listen: Listener,
 ) -> VocabularySummary:
     """Build a vocabulary from the counts, with entries for all bytes in case of byte fallback, and save it."""
@@ -344,7 +344,7 @@ def _write(
     vocabulary = Vocabulary.from_counts(counts, options["min-count"], max_size, always)
     types = sum(count > 0 for count in counts.values())
     summary = VocabularySummary(path, len(vocabulary), counts.total(), types, sum(vocabulary.counts))
-    facts: dict[str, Any] = {"tokens": summary.tokens, "types": summary.types, "covered": summary.covered}
+    facts: JsonObject = {"tokens": summary.tokens, "types": summary.types, "covered": summary.covered}
     if byte_fallback:
         facts["byte_fallback"] = True
     vocabulary.save(path, options=options, inputs=inputs, facts=facts)

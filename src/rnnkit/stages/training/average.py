@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Note, null_listener
@@ -13,6 +12,7 @@ from rnnkit.io import lock, manifest
 from rnnkit.io.artifact_output import atomic_directory
 from rnnkit.io.atomic import copy_directory
 from rnnkit.io.manifest import Workspace
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_folder
@@ -47,7 +47,7 @@ class AverageResult:
     path: Path
     averaged: list[Path]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         return {"path": str(self.path), "averaged": [str(path) for path in self.averaged]}
 

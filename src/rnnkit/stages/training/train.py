@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 from rnnkit.options.declare import parameters_of, redeclared
 from rnnkit.stages.training.train_lm_options import TrainLMOptions
@@ -37,7 +36,7 @@ def training_command(data: Path) -> str:
     return COMMANDS[AlignedData.open(data).task]
 
 
-def _common_options() -> type[Any]:
+def _common_options() -> type[object]:
     """The options that both commands have, with the default of each; only for the help page."""
     others = {each.name: each for each in parameters_of(TrainLMOptions)}
     made = []
@@ -54,4 +53,4 @@ def _common_options() -> type[Any]:
     return dataclasses.make_dataclass("TrainOptions", made, frozen=True, namespace={"__doc__": _DOC})
 
 
-TrainOptions: type[Any] = _common_options()
+TrainOptions: type[object] = _common_options()

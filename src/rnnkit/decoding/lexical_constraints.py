@@ -24,16 +24,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnkit.decoding.constraints.phrase_spellings import ALWAYS, INSIDE, START, RequiredPhrase
-from rnnkit.decoding.constraints.token_boundaries import (
-    INCOMPLETE,
-    BatchEdges,
-    EdgeSides,
-    TokenEdge,
-    edge_sides,
-    is_boundary,
-)
+from rnnkit.decoding.phrase_spellings import ALWAYS, INSIDE, START, RequiredPhrase
 from rnnkit.decoding.stepper import PartialHypotheses
+from rnnkit.decoding.token_boundaries import INCOMPLETE, BatchEdges, EdgeSides, TokenEdge, edge_sides, is_boundary
 from rnnkit.text import special_tokens
 from rnnkit.text.unicode import BREAK
 

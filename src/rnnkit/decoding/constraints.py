@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from rnnkit.decoding.constraints.lexical_constraints import LexicalConstraints
-from rnnkit.decoding.constraints.phrase_spellings import RequiredPhrase
-from rnnkit.decoding.stepper import PartialHypotheses, SearchHypothesis, SearchOptions, forbidden_ids
+from rnnkit.decoding.lexical_constraints import LexicalConstraints
+from rnnkit.decoding.phrase_spellings import RequiredPhrase
+from rnnkit.decoding.stepper import PartialHypotheses, SearchHypothesis, SearchOptions, Stepper, forbidden_ids
 from rnnkit.errors import FormatError
 from rnnkit.text import special_tokens
+
+S = TypeVar("S")
 
 FORCED_LOG_P = -1e4
 """Log-probability of a token that a constraint forces although the model assigns it probability zero."""
@@ -236,3 +238,58 @@ def check_not_nan(log_p: Tensor) -> None:
             "its weights or hidden states overflowed",
             hint="try another checkpoint: --checkpoint last or average",
         )
+
+
+@dataclass(frozen=True)
+class ConstrainedState(Generic[S]):
+    """State of a `ConstrainedStepper`.
+
+    Attributes:
+        inner: State of the wrapped stepper.
+        length: Tokens generated so far.
+    """
+
+    inner: S
+    length: int
+
+
+class ConstrainedStepper(Generic[S]):
+    """A stepper with forbidden tokens and a length at which outputs are truncated; itself a stepper.
+
+    A translation that reaches its maximum length must generate EOS and includes its log-probability. Nothing requires
+    that the continuation of a prompt ends, so it is truncated instead: EOS after its last token has probability one.
+
+    Args:
+        stepper: The wrapped stepper.
+        limit: Maximum output length. Searches over this stepper use a limit of one more, for EOS.
+        forbidden: Ids that are never generated. Where the model assigns probability to nothing else, EOS has
+            probability one.
+        size: Size of the vocabulary.
+    """
+
+    def __init__(self, stepper: Stepper[S], limit: int, forbidden: Sequence[int], size: int) -> None:
+        self._stepper = stepper
+        self._limit = limit
+        self._forbidden = list(forbidden)
+        self._size = size
+
+    def start(self) -> ConstrainedState[S]:
+        """See `Stepper.start`."""
+        return ConstrainedState(self._stepper.start(), 0)
+
+    def step(self, token_BK: Tensor, state: ConstrainedState[S]) -> tuple[Tensor, ConstrainedState[S], None]:
+        """See `Stepper.step`."""
+        if state.length == self._limit:
+            log_p_BKV = torch.full((*token_BK.shape, self._size), -torch.inf)
+            log_p_BKV[..., special_tokens.EOS] = 0.0
+            return log_p_BKV, ConstrainedState(state.inner, state.length + 1), None
+        log_p_BKV, inner, _ = self._stepper.step(token_BK, state.inner)
+        log_p_BKV = log_p_BKV.cpu().clone()
+        log_p_BKV[..., self._forbidden] = -torch.inf
+        impossible_BK = log_p_BKV.max(dim=-1).values == -torch.inf
+        log_p_BKV[..., special_tokens.EOS].masked_fill_(impossible_BK, 0.0)
+        return log_p_BKV, ConstrainedState(inner, state.length + 1), None
+
+    def select(self, state: ConstrainedState[S], sentence_B: Tensor, row_BK: Tensor) -> ConstrainedState[S]:
+        """See `Stepper.select`."""
+        return ConstrainedState(self._stepper.select(state.inner, sentence_B, row_BK), state.length)

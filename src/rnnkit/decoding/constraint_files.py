@@ -10,9 +10,9 @@ from itertools import islice, repeat
 from pathlib import Path
 from typing import cast
 
-from rnnkit.decoding.constraints.phrase_spellings import RequiredPhrase, enumerate_spellings
-from rnnkit.decoding.constraints.token_boundaries import VocabularyEdges
-from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED, ConstrainedSource, Constraints
+from rnnkit.decoding.constraints import UNCONSTRAINED, ConstrainedSource, Constraints
+from rnnkit.decoding.phrase_spellings import RequiredPhrase, enumerate_spellings
+from rnnkit.decoding.token_boundaries import VocabularyEdges
 from rnnkit.decoding.translator import source_oov_tokens
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, WarningEvent, null_listener

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.embeddings.subword_ngrams import Subwords
+from rnnkit.embeddings.vector_table import Subwords
 from rnnkit.kernels.word_hashing import hash_ngrams
 
 words = st.text(st.characters(codec="utf-8"), max_size=9)

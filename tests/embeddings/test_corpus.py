@@ -13,8 +13,8 @@ import pytest
 from tests.raising import raises
 
 from rnnkit.data.aligned_data import SentenceDataset
-from rnnkit.embeddings.train import corpus as corpora
-from rnnkit.embeddings.train.corpus import (
+from rnnkit.embeddings import corpus as corpora
+from rnnkit.embeddings.corpus import (
     Corpus,
     WordCounts,
     open_corpus,

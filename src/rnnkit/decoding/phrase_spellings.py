@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from rnnkit.decoding.constraints.token_boundaries import TokenEdge, VocabularyEdges, token_edge
+from rnnkit.decoding.token_boundaries import TokenEdge, VocabularyEdges, token_edge
 from rnnkit.text.rule_based_tokenizers import JOINER, WhitespaceTokenizer, WordTokenizer
 from rnnkit.text.special_tokens import METASPACE, to_byte_tokens, tokens_to_text
 from rnnkit.text.subword_tokenizer import SubwordTokenizer, escape

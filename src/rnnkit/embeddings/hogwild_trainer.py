@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.embeddings.train.word_composition import whole_word_composition
+from rnnkit.embeddings.embedding_model import whole_word_composition
 from rnnkit.kernels.negative_sampling import NoiseDistribution, keep_probabilities, make_noise_distribution
 from rnnkit.kernels.word2vec_chunk import (
     MAX_SEGMENT_WORDS,

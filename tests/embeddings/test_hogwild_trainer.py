@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rnnkit.embeddings.subword_ngrams import Subwords
-from rnnkit.embeddings.train import hogwild_trainer
-from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig, HogwildTrainer
-from rnnkit.embeddings.train.word_composition import subword_composition, whole_word_composition
+from rnnkit.embeddings import hogwild_trainer
+from rnnkit.embeddings.embedding_model import subword_composition, whole_word_composition
+from rnnkit.embeddings.hogwild_trainer import EmbeddingTrainingConfig, HogwildTrainer
+from rnnkit.embeddings.vector_table import Subwords
 from rnnkit.kernels.negative_sampling import keep_probabilities, make_noise_distribution
 from rnnkit.kernels.word2vec_chunk import (
     CBOW,
