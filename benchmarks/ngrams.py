@@ -38,8 +38,8 @@ import rnnkit
 from folders import run_in_folder
 from rivals import BenchmarkError, Environment, call, default_folder, distribution_versions, environment_python
 from rnnkit.ngrams import store
-from rnnkit.ngrams.arpa.arpa_reader import read_arpa
-from rnnkit.ngrams.arpa.arpa_writer import write_arpa
+from rnnkit.ngrams.arpa_reader import read_arpa
+from rnnkit.ngrams.arpa_writer import write_arpa
 from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
 from rnnkit.ngrams.ngram_model import LN10
 from rnnkit.ngrams.options import NgramOptions

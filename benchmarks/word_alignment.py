@@ -35,11 +35,9 @@ import rnnkit
 from folders import run_in_folder
 from meter import DISTURBED, Meter
 from rivals import BenchmarkError, Environment, call, default_folder, distribution_versions, environment_python
-from rnnkit.alignment.alignment_error_rate import score_links
+from rnnkit.alignment.alignment_links import GROW_DIAG_FINAL_AND, WordAlignments, read_links, score_links, symmetrize
 from rnnkit.alignment.bitext import Bitext, make_bitext, make_side
-from rnnkit.alignment.pharaoh import WordAlignments, read_links
 from rnnkit.alignment.shortlist import Shortlist
-from rnnkit.alignment.symmetrization import GROW_DIAG_FINAL_AND, symmetrize
 from rnnkit.data.aligned_data import AlignedData
 from rnnkit.stages.text import align, align_words, tokenize, tokenize_options, vocab
 from tables import markdown, spread

@@ -8,10 +8,10 @@ from typing import Any
 from tests import tiny_models
 
 from rnnkit.models import lm_store, store
-from rnnkit.text.normalizer import NONE, Normalizer
-from rnnkit.text.tokenizers import Tokenizer, save_tokenizer
-from rnnkit.text.tokenizers.store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS, read_tokenizer_identity
-from rnnkit.text.tokenizers.subword_training import train_subwords
+from rnnkit.text.subword_training import train_subwords
+from rnnkit.text.tokenizer import Tokenizer
+from rnnkit.text.tokenizer_store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS, read_tokenizer_identity, save_tokenizer
+from rnnkit.text.unicode import NONE, Normalizer
 from rnnkit.text.vocabulary import Vocabulary
 
 LINE_END, RETURN = "<0x0A>", "<0x0D>"

@@ -21,11 +21,10 @@ from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.ngrams.options import NgramOptions as CountOptions
 from rnnkit.nn import kinds
 from rnnkit.text import special_tokens
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
-from rnnkit.text.tokenizers.store import save_tokenizer
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
+from rnnkit.text.rule_based_tokenizers import WhitespaceTokenizer, WordTokenizer
+from rnnkit.text.tokenizer import Tokenizer
+from rnnkit.text.tokenizer_store import save_tokenizer
+from rnnkit.text.unicode import Normalizer
 from rnnkit.text.vocabulary import Vocabulary
 
 WORDS = ("the", "a", "king", "queen", "cat", "dog", "sat", "ran", "on", "mat", "very", "hungry", "i", "am", "￭.", "￭,")

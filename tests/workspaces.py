@@ -35,7 +35,7 @@ def make_workspace(folder: Path, separate: bool = False) -> Path:
 
 
 SMALL_TEXT = [
-    "--hidden", "12", "--embedding", "10", "--columns", "5", "--steps", "7", "--max-steps", "24", "--threads", "1",
+    "--hidden", "12", "--embedding", "10", "--batch-size", "5", "--steps", "7", "--max-steps", "24", "--threads", "1",
     "--validate-every", "8", "--report-every", "4", "--precision", "fp32",
 ]  # fmt: skip
 """Options of a language model's run of some seconds."""

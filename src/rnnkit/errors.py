@@ -6,8 +6,14 @@ traceback is printed only with `--debug`.
 
 from __future__ import annotations
 
+import errno
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers for a full disk, an exceeded quota and the maximum file size."""
 
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that a terminal does not simply display: control characters, changes of the writing direction, line ends
@@ -117,3 +123,23 @@ class Interrupted(RnnkitError):
     def __init__(self, signal_number: int, *details: str, hint: str | None = None) -> None:
         super().__init__("interrupted", *details, hint=hint)
         self.exit_code = 128 + signal_number
+
+
+@contextmanager
+def explain_os_errors(path: Path) -> Iterator[None]:
+    """Convert errors of the operating system while `path` is written to ArtefactError; broken pipes pass through."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # NumPy raises errors without a number that contain "written".
+        full = error.errno in DISK_FULL_ERRNOS or (error.errno is None and "written" in str(error))
+        hint = "free some space and run the command again" if full else "check the permissions of the directory"
+        what = "the disk is full" if full else "cannot write"
+        raise ArtefactError(
+            f"{what}: {path} was not written",
+            f"{error.strerror or error}; existing files are unchanged",
+            hint=hint,
+            path=path,
+        ) from error

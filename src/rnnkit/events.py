@@ -25,6 +25,17 @@ class WarningEvent:
 
 
 @dataclass(frozen=True)
+class Status:
+    """What a stage is doing while it has nothing to count, such as `loading the model`; displayed until the next event.
+
+    Attributes:
+        text: A few words; empty if the stage waits for the user.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Progress:
     """Progress of a task.
 
@@ -45,7 +56,7 @@ class Progress:
     finished: bool = False
 
 
-Event = Note | WarningEvent | Progress
+Event = Note | WarningEvent | Status | Progress
 Listener = Callable[[Event], None]
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 
 from rnnkit.alignment import alignment_reference
 from rnnkit.alignment import bitext as bitexts
-from rnnkit.alignment.em_training import AlignmentModel, predict_links, train_alignment_model
-from rnnkit.alignment.options import DIAGONAL, HMM, MAX_JUMP, AlignmentOptions
+from rnnkit.alignment.alignment_models import DIAGONAL, HMM, MAX_JUMP, AlignmentModel, AlignmentOptions
+from rnnkit.alignment.em_training import predict_links, train_alignment_model
 from rnnkit.events import Event, Progress
 from rnnkit.kernels.hmm_forward_backward import HmmTransitions
 from rnnkit.kernels.word_alignment import EMPTY_SLOT

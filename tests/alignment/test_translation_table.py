@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.raising import raises
 
+from rnnkit.alignment.alignment_models import AlignmentOptions
 from rnnkit.alignment.em_training import train_alignment_model
-from rnnkit.alignment.options import AlignmentOptions
 from rnnkit.alignment.translation_table import make_translation_table, read_best_translations, write_translation_table
 from rnnkit.errors import DataError
 

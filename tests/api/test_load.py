@@ -14,7 +14,7 @@ import rnnkit
 from rnnkit.api import training
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Event
-from rnnkit.stages.evaluation import score, score_options, score_results
+from rnnkit.stages.evaluation import score, score_options
 
 EARLIER = Path(__file__).parents[1] / "compatibility" / "earlier"
 LINES = (EARLIER / "valid.txt").read_text(encoding="utf-8").splitlines()
@@ -52,7 +52,7 @@ def test_translator_scores_as_the_command(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("".join(f"{line}\n" for line in targets), encoding="utf-8")
     files = [EARLIER / "test.de", tmp_path / "target"]
     *lines, _summary = score.run(score_options.ScoreOptions(files=files, model=folder, threads=1))
-    expected = [line.score.log_p for line in lines if isinstance(line, score_results.LineScore)]
+    expected = [line.score.log_p for line in lines if isinstance(line, score.LineScore)]
     assert rnnkit.Translator.load(folder).score(SOURCES, targets) == pytest.approx(expected, abs=1e-6)
 
 

@@ -98,12 +98,12 @@ def test_an_interrupt_keeps_whole_lines(run: Run, text: str, monkeypatch: pytest
         stopped = run(*words)
     assert stopped.code == 130
     assert "out.partial has 3 lines; --resume continues from there" in stopped.err
-    other = run(*words, "--resume", "--beam", "2", "--alpha", "2")
+    other = run(*words, "--resume", "--beam", "2", "--length-penalty", "2")
     assert (other.code, other.out) == (1, "")
     assert other.err.endswith(
         "error: out.partial was made with other options\n"
         "  --beam was not given, now 2\n"
-        "  --alpha was 1.0, now 2.0\n"
+        "  --length-penalty was 1.0, now 2.0\n"
         "  hint: give the same inputs to resume it, or --overwrite to start again\n"
     )
     assert run(*words, "--resume", "--quiet").code == 0
@@ -123,8 +123,8 @@ def test_models_are_named_one_by_one(run: Run, text: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--alpha", "-1"], "--alpha must be at least 0, not -1\n"),
-        (["--alpha", "nan"], "--alpha must be at least 0, not nan\n"),
+        (["--length-penalty", "-1"], "--length-penalty must be at least 0, not -1\n"),
+        (["--length-penalty", "nan"], "--length-penalty must be at least 0, not nan\n"),
         (["--coverage-penalty", "-0.1"], "--coverage-penalty must be at least 0, not -0.1\n"),
         (["--beam", "0"], "--beam must be at least 1, not 0\n"),
         (["--beam", "3", "--top-k", "5"], "--beam 3 cannot be combined with --top-k\n"),

@@ -13,7 +13,7 @@ import pytest
 from tests import tiny_models
 from tests.workspaces import SMALL, make_workspace
 
-from rnnkit.system.installation import REQUIRED_PACKAGES
+from rnnkit.system.interpreter import REQUIRED_PACKAGES
 
 ROOT = Path(__file__).parents[2]
 

@@ -64,7 +64,6 @@ def test_common_options_come_from_the_environment_too(run: Run, monkeypatch: pyt
         (["--beam=7"], "beam", 7),
         (["--lambda", "-0.5"], "lambda", -0.5),
         (["--lambda=-.5"], "lambda", -0.5),
-        (["-o", "x"], "output", "x"),
         (["--output", "-"], "output", "-"),
         (["--no-tie"], "tie", False),
         (["--no-tie", "--tie"], "tie", True),

@@ -12,8 +12,6 @@ from tests import tiny_models
 from tests.workspaces import SMALL, make_workspace
 
 from rnnkit.cli.app import COMMANDS
-from rnnkit.cli.command import GlobalOptions
-from rnnkit.options.declare import declaration_of, default_of, flags_of, typed_fields
 
 from .conftest import Run
 
@@ -58,11 +56,9 @@ ARGUMENTS = {
 def fields() -> list[tuple[str, str]]:
     found = []
     for command in COMMANDS.values():
-        for field, wanted in typed_fields(command.options_type):
-            item = typing.get_args(wanted)[0] if typing.get_origin(wanted) is list else wanted
-            if item is Path:
-                found.append((command.name, field.name))
-        found.append((command.name, "config"))
+        for each in command.parameters:
+            if (typing.get_args(each.kind)[0] if each.is_list else each.kind) is Path:
+                found.append((command.name, each.name))
     return found
 
 
@@ -103,15 +99,14 @@ def test_paths(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, name: st
 def line(name: str, option: str, path: str) -> list[str]:
     """A command line in which this option is this path, and the others are what lets the command begin."""
     flags, arguments = list(BESIDE.get(name, [])), list(ARGUMENTS.get(name, []))
-    fields = [*typed_fields(COMMANDS[name].options_type), *typed_fields(GlobalOptions)]
-    for field, wanted in fields:
-        if field.name == option and declaration_of(field).argument:
+    for each in COMMANDS[name].parameters:
+        flag = each.spelling
+        if each.name == option and each.declared.argument:
             arguments = [path]
-        elif field.name == option:
-            flag = flags_of(field, wanted)[0]
+        elif each.name == option:
             if flag in flags:
                 del flags[flags.index(flag) : flags.index(flag) + 2]
             flags.append(f"{flag}={path}")
-        elif (default_of(field) is MISSING) and not declaration_of(field).argument:
-            flags.append(f"{flags_of(field, wanted)[0]}=de")
+        elif each.default is MISSING and not each.declared.argument:
+            flags.append(f"{flag}=de")
     return [*flags, "--", *arguments]

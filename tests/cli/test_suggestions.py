@@ -10,7 +10,7 @@ from tests.workspaces import make_workspace
 
 from rnnkit.cli import suggestions
 from rnnkit.cli.app import COMMANDS
-from rnnkit.cli.command import spellings
+from rnnkit.cli.arguments import flags_of
 
 from .conftest import Run
 
@@ -18,12 +18,12 @@ OPTIONS = [
     ("train --lr 0.001", "did you mean --learning-rate?"),
     ("train --model lstm", "did you mean --arch?"),
     ("train -src a -tgt b", "training reads what `rnnkit align --source LANG --target LANG` has made"),
-    ("train --batch-size 30", "did you mean --batch-tokens?"),
+    ("train-seq2seq --batch-size 30", "did you mean --batch-tokens?"),
     ("train -hidden 30", "did you mean --hidden?"),
     ("train --num_layers 3", "did you mean --layers?"),
     ("train --gpu 0", "did you mean --device?"),
     ("train --hiden 3", "did you mean --hidden?"),
-    ("train --task classify", "`rnnkit train --help` lists what there is"),
+    ("train --task classify", "`rnnkit train --help` lists the options"),
     ("decode --beam-size 3", "did you mean --beam?"),
     ("decode --src a", "the text is read from standard input or from files named without a flag"),
     ("tokenize --vocab-size 99", "did you mean --size?"),
@@ -59,7 +59,7 @@ def test_commands(run: Run, typed: str, hint: str) -> None:
 
 def test_what_is_suggested_exists() -> None:
     assert set(suggestions.COMMANDS) <= set(COMMANDS)
-    every = {flag.lstrip("-") for command in COMMANDS.values() for flag in spellings(command)}
+    every = {flag.lstrip("-") for command in COMMANDS.values() for flag in flags_of(command.parameters)}
     arguments = {"input"}
     assert set(suggestions.OPTIONS) - arguments <= every
 

@@ -19,7 +19,7 @@ from rnnkit.cli.app import COMMANDS
 from rnnkit.cli.console import Console
 from rnnkit.errors import RnnkitError, escape_control, escape_json, escape_line
 from rnnkit.events import Note, Progress, WarningEvent
-from rnnkit.options.declare import declaration_of, default_of, flags_of, typed_fields
+from rnnkit.options.declare import parameters_of
 
 from .conftest import Outcome, Run
 
@@ -53,10 +53,9 @@ def check(name: str, outcome: Outcome) -> None:
 def fields() -> list[tuple[str, str]]:
     found = []
     for command in COMMANDS.values():
-        for field, wanted in typed_fields(command.options_type):
-            item = typing.get_args(wanted)[0] if typing.get_origin(wanted) is list else wanted
-            if item in (str, Path):
-                found.append((command.name, field.name))
+        for each in parameters_of(command.options_type):
+            if (typing.get_args(each.kind)[0] if each.is_list else each.kind) in (str, Path):
+                found.append((command.name, each.name))
     return found
 
 
@@ -65,13 +64,13 @@ def test_options(run: Run, name: str, hostile: str, monkeypatch: pytest.MonkeyPa
     """Each option that is text or a path, with all else that is needed beside it."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
     flags, arguments = [], []
-    for field, wanted in typed_fields(COMMANDS[name].options_type):
-        if field.name == hostile or (default_of(field) is MISSING):
-            value = BYTES if field.name == hostile else "0"
-            if declaration_of(field).argument:
+    for each in parameters_of(COMMANDS[name].options_type):
+        if each.name == hostile or each.default is MISSING:
+            value = BYTES if each.name == hostile else "0"
+            if each.declared.argument:
                 arguments.append(value)
             else:
-                flags.append(f"{flags_of(field, wanted)[0]}={value}")
+                flags.append(f"{each.spelling}={value}")
     check(name, run(name, *flags, "--", *arguments))
 
 
@@ -171,9 +170,7 @@ def test_names_and_contents(
     succeeded, failed = set(), dict[str, str]()
     for name, lines in RUNS.items():
         for words in lines:
-            if quiet and "--quiet" not in [
-                flag for f, w in typed_fields(COMMANDS[name].options_type) for flag in flags_of(f, w)
-            ]:
+            if quiet and "quiet" not in [each.name for each in parameters_of(COMMANDS[name].options_type)]:
                 words = [*words, "--quiet"]
             outcome = run(name, *words)
             check(name, outcome)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,14 @@ from typing import Any
 import pytest
 import typer
 
-from rnnkit.cli import launching, signature, worker
+from rnnkit.cli import arguments, launching, signature, worker
 from rnnkit.cli.console import Console
 from rnnkit.errors import TrainingError, UsageError
 from rnnkit.io import manifest
 from rnnkit.options import record
+from rnnkit.options.declare import parameters_of
 from rnnkit.stages.training import train_lm, train_lm_options, train_seq2seq_options
-from rnnkit.training.launcher import LaunchResult
+from rnnkit.training.distributed import LaunchResult
 
 from .conftest import Run
 
@@ -90,10 +90,12 @@ def test_argv_round_trip(kind: Any, options: dict[str, Any], monkeypatch: pytest
     def call(**given: Any) -> None:
         values.update(given)
 
-    call.__signature__ = inspect.Signature(signature.parameters(kind))  # type: ignore[attr-defined]
+    parameters = parameters_of(kind)
+    call.__signature__ = signature.signature(parameters, {})  # type: ignore[attr-defined]
     app = typer.Typer(rich_markup_mode=None)
     app.command()(call)
-    app(signature.separate_values(words, kind), standalone_mode=False)
+    resolved = arguments.resolve(words, "train", arguments.flags_of(parameters), False, pytest.fail)
+    app(resolved, standalone_mode=False)
     assert signature.build(kind, values) == (meant if "hidden" in options else replace(meant, hidden=99))
 
 
@@ -131,7 +133,7 @@ def endings(monkeypatch: pytest.MonkeyPatch, *given: LaunchResult, then: Any = l
         then()
         return next(remaining)
 
-    monkeypatch.setattr("rnnkit.training.launcher.launch", launch)
+    monkeypatch.setattr("rnnkit.training.distributed.launch", launch)
     return started
 
 

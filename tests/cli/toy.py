@@ -38,7 +38,7 @@ class ToyOptions:
     act: str = option("show", help="What to do.", panel="Data")
     train: list[Path] = option((), help="The two sides of train.", many=True, metavar="SRC TGT")
     work: Path = option(Path("work"), help="Folder of every default path.")
-    output: Path | None = option(None, help="Where to write [the result].", flags=("--output", "-o"))
+    output: Path | None = option(None, help="Where to write [the result].")
     arch: str = option("lstm", help="Cell.", choices=("rnn", "gru", "lstm"), panel="Model")
     tie: bool = option(True, help="Tie the embeddings.", panel="Model")
     lambda_: float = option(0.5, help="A name that Python keeps.", panel="Optimisation", minimum=-1, maximum=1)

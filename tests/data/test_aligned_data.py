@@ -10,16 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.data.aligned_data import (
-    PARALLEL,
-    TEXT,
-    AlignedData,
-    Padding,
-    SentenceWriter,
-    SideCounts,
-    SplitCounts,
-    write_data_manifest,
-)
+from rnnkit.data.aligned_data import AlignedData, Padding
+from rnnkit.data.aligned_data_writer import SentenceWriter, SideCounts, SplitCounts, write_data_manifest
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.text.special_tokens import EOS, PAD, UNK
 
@@ -40,7 +32,6 @@ def made(
         counts[language] = writer.counts
     write_data_manifest(
         folder,
-        task=PARALLEL if len(corpora) == 2 else TEXT,
         splits={split: SplitCounts(counts, lines=99, dropped={"empty": 2})},
         vocabulary_size=dict.fromkeys(corpora, size),
         padding=padding,

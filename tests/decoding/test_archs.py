@@ -10,11 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnkit.decoding.beam_search import beam_search
-from rnnkit.decoding.constraints.token_constraints import BatchConstraints, Constraints
+from rnnkit.decoding.beam_search import beam_search, greedy_search
+from rnnkit.decoding.constraints import BatchConstraints, Constraints
 from rnnkit.decoding.ensemble import Ensemble
 from rnnkit.decoding.exhaustive import exhaustive_search
-from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.rescoring import score_targets
 from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
 from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.raising import raises
 
 from rnnkit.decoding.beam_search import beam_search
-from rnnkit.decoding.constraints.token_constraints import BatchConstraints
+from rnnkit.decoding.constraints import BatchConstraints
 from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.errors import FormatError

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.tiny_models import tokenizer, translator, vocabulary
 
 from rnnkit.decoding.beam_search import beam_search
-from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED, Constraints
+from rnnkit.decoding.constraints import UNCONSTRAINED, Constraints
 from rnnkit.decoding.ensemble import Direction
 from rnnkit.decoding.rescoring import rerank_bidirectional, score_pairs, score_targets
 from rnnkit.decoding.sampling import SamplingOptions

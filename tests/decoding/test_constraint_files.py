@@ -13,11 +13,11 @@ import pytest
 from tests.raising import raises
 from tests.tiny_models import SIZE, tokenizer, translator, vocabulary
 
-from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
-from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED, Constraints
+from rnnkit.decoding.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
+from rnnkit.decoding.constraints import UNCONSTRAINED, Constraints
 from rnnkit.errors import DataError
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizer import FeaturedTokenizer
 
 
 def model(seed: int = 1, **changes: Any) -> LoadedSeq2Seq:

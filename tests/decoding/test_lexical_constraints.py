@@ -16,24 +16,22 @@ from hypothesis import strategies as st
 from tests.tiny_models import speaker, translator
 
 from rnnkit.decoding.beam_search import beam_search
-from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader
-from rnnkit.decoding.constraints.phrase_spellings import ALWAYS, INSIDE, START
-from rnnkit.decoding.constraints.token_constraints import BatchConstraints, Constraints
+from rnnkit.decoding.constraint_files import ConstraintFiles, ConstraintReader
+from rnnkit.decoding.constraints import BatchConstraints, Constraints
 from rnnkit.decoding.ensemble import Direction
 from rnnkit.decoding.exhaustive import exhaustive_search
+from rnnkit.decoding.phrase_spellings import ALWAYS, INSIDE, START
 from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import TranslatedLine, TranslationOptions, translate_tokens
 from rnnkit.decoding.translator import TranslationEnsemble
 from rnnkit.models.steppers import NeuralPrompts
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
-from rnnkit.text.tokenizers.simple_tokenizers import ByteTokenizer, CharacterTokenizer, WhitespaceTokenizer
-from rnnkit.text.tokenizers.subword_training import train_subwords
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
+from rnnkit.text.rule_based_tokenizers import ByteTokenizer, CharacterTokenizer, WhitespaceTokenizer, WordTokenizer
+from rnnkit.text.special_tokens import BYTE_TOKENS
+from rnnkit.text.subword_training import train_subwords
+from rnnkit.text.tokenizer import FeaturedTokenizer, Tokenizer
+from rnnkit.text.unicode import Normalizer
 from rnnkit.text.vocabulary import Vocabulary
 
 from .tables import random_stepper

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from tests.tiny_models import translator
 
 from rnnkit.data.batch_sampler import pad_sequences
-from rnnkit.decoding.beam_search import beam_search
+from rnnkit.decoding.beam_search import beam_search, greedy_search
 from rnnkit.decoding.exhaustive import exhaustive_search
-from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions
 from rnnkit.models.steppers import TranslationStepper
 from rnnkit.nn import kinds

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.raising import raises
 
-from rnnkit.decoding.beam_search import beam_search
+from rnnkit.decoding.beam_search import beam_search, greedy_search
 from rnnkit.decoding.exhaustive import exhaustive_search
-from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions, normalized_score
 from rnnkit.errors import UsageError
 from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.tiny_models import SIZE, sharpen, speaker, tokenizer, translator, vocabulary
 
-from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED
+from rnnkit.decoding.constraints import UNCONSTRAINED
 from rnnkit.decoding.ensemble import ExtendedVocabularyStepper
 from rnnkit.decoding.rescoring import score_pairs
 from rnnkit.decoding.sampling import SamplingOptions
@@ -21,7 +21,7 @@ from rnnkit.decoding.translator import TranslationEnsemble, decode_ids, encode_t
 from rnnkit.models.steppers import NeuralPrompts, TranslationStepper
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text import special_tokens
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizer import FeaturedTokenizer
 
 SOURCES = (("the", "Brno", "Wien", "Brno"), ("the", "king"), ("Wien",), ("Aa", "Bb", "Cc", "on", "Dd"), ())
 

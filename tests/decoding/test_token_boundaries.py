@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnkit.decoding.constraints.token_boundaries import (
+from rnnkit.decoding.token_boundaries import (
     INCOMPLETE,
     UNBREAKABLE,
     TokenEdge,
@@ -16,12 +16,10 @@ from rnnkit.decoding.constraints.token_boundaries import (
     resolve_bytes,
     token_edge,
 )
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
-from rnnkit.text.tokenizers.simple_tokenizers import ByteTokenizer, WhitespaceTokenizer
-from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
-from rnnkit.text.word_boundaries import BREAK, EXTEND, WORD, class_as_left, class_as_right
+from rnnkit.text.rule_based_tokenizers import ByteTokenizer, WhitespaceTokenizer, WordTokenizer
+from rnnkit.text.special_tokens import BYTE_TOKENS
+from rnnkit.text.tokenizer import FeaturedTokenizer
+from rnnkit.text.unicode import BREAK, EXTEND, WORD, Normalizer, class_as_left, class_as_right
 
 OCTETS = ByteTokenizer(Normalizer())
 BROKEN = (b"\xc0", b"\xf5", b"\x80", b"\xed", b"\xe4\xb8")

@@ -1,4 +1,4 @@
-"""Translation of lines: batches that do not fit into memory, constant memory, unknown words."""
+"""Translation of lines: batches that do not fit into memory, constant memory, unknown words, alignment links."""
 
 from __future__ import annotations
 
@@ -15,19 +15,25 @@ from tests.raising import raises
 from tests.tiny_models import SIZE, tokenizer, translator, vocabulary
 
 from rnnkit.decoding import translate
-from rnnkit.decoding.batch_execution import split_on_oom
-from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
-from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED, Constraints
+from rnnkit.decoding.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
+from rnnkit.decoding.constraints import UNCONSTRAINED, Constraints
 from rnnkit.decoding.rescoring import score_pairs
 from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions
-from rnnkit.decoding.translate import TranslationOptions, detokenize_outputs, search_batches, translate_lines
-from rnnkit.decoding.translator import TranslationEnsemble
+from rnnkit.decoding.translate import (
+    TranslationOptions,
+    detokenize_outputs,
+    format_pharaoh,
+    replace_unknown,
+    search_batches,
+    translate_lines,
+)
+from rnnkit.decoding.translator import TranslationEnsemble, split_on_oom
 from rnnkit.errors import DataError
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.nn.device import is_out_of_memory
 from rnnkit.text import special_tokens
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizer import FeaturedTokenizer
 
 LINES = ("the king sat", "", "a dog ran on the mat", "Zzz yyy", "the cat", "i am very very hungry")
 
@@ -261,3 +267,39 @@ def test_pair_scores_are_independent_of_batches() -> None:
         np.testing.assert_allclose(alone, wanted, atol=1e-5)
     assert all((row < 0).all() for row in together)
     assert together[0].sum() > -4 * np.log(SIZE) * 10
+
+
+def test_links_follow_the_greatest_attention() -> None:
+    attention_TS = torch.tensor([[0.1, 0.7, 0.2], [0.2, 0.1, 0.7], [0.0, 0.0, 1.0]])
+    one = SearchHypothesis((special_tokens.UNK, 5), -1.0, -1.0, attention_TS)
+    assert format_pharaoh(one, 2) == "1-0 0-1"
+    is_feature = tokenizer("words").is_feature
+    assert replace_unknown(one, ("<unk>", "mat"), ("das", "Haus"), is_feature) == ("Haus", "mat")
+    assert (format_pharaoh(one, 0), replace_unknown(one, ("<unk>", "mat"), (), is_feature)) == ("", ("<unk>", "mat"))
+
+
+def test_features_in_links_and_replacements() -> None:
+    attention_TS = torch.tensor([[0.6, 0.1, 0.3, 0.0], [0.1, 0.5, 0.4, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    one = SearchHypothesis((special_tokens.UNK, special_tokens.UNK), -1.0, -1.0, attention_TS)
+    is_feature = FeaturedTokenizer(tokenizer("words")).is_feature
+    assert format_pharaoh(one, 3) == "0-0 1-1"
+    assert replace_unknown(one, ("<unk>", "<unk>"), ("␉V", "das", "␉␉"), is_feature) == ("␉␉", "das")
+    assert replace_unknown(one, ("<unk>", "<unk>"), ("␉V", "␉PST", "␉2"), is_feature) == ("<unk>", "<unk>")
+
+
+def test_token_without_attention_repeats_the_last_link() -> None:
+    attention_TS = torch.tensor([[0.0, 0.0, 0.0], [0.1, 0.7, 0.2], [0.0, 0.0, 0.3], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    assert format_pharaoh(SearchHypothesis((5, 6, 7, 8), -1.0, -1.0, attention_TS), 2) == "0-0 1-1 1-2 1-3"
+
+
+def test_lexicon_translates_unknown_words() -> None:
+    """Source tokens missing from the lexicon are copied; known words stay."""
+    attention_TS = torch.tensor([[0.1, 0.7, 0.2], [0.8, 0.1, 0.1], [0.7, 0.3, 0.0], [0.0, 0.0, 1.0]])
+    one = SearchHypothesis((special_tokens.UNK, special_tokens.UNK, 5), -1.0, -1.0, attention_TS)
+    lexicon, is_feature = {"Haus": "house", "mat": "Matte"}, tokenizer("words").is_feature
+    assert replace_unknown(one, ("<unk>", "<unk>", "mat"), ("das", "Haus"), is_feature, lexicon) == (
+        "house",
+        "das",
+        "mat",
+    )
+    assert replace_unknown(one, ("<unk>", "<unk>", "mat"), (), is_feature, lexicon) == ("<unk>", "<unk>", "mat")

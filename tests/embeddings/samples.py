@@ -8,8 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from rnnkit.embeddings.subword_ngrams import Subwords
-from rnnkit.embeddings.vector_table import Matrix, VectorTable
+from rnnkit.embeddings.vector_table import Matrix, Subwords, VectorTable
 
 WORDS = ["the", "straße", "New\u00a0York", "line\u2028end", "日本語"]
 """Words with characters that some programs treat as white space or line ends."""

@@ -157,7 +157,7 @@ def test_unseen_words_are_composed_of_their_ngrams() -> None:
 
 
 def test_a_word_too_short_for_any_ngram_is_unknown() -> None:
-    from rnnkit.embeddings.subword_ngrams import Subwords
+    from rnnkit.embeddings.vector_table import Subwords
 
     vectors = WordVectors.of(["long"], random_matrix(1), None, Subwords(4, 6, 5), random_matrix(5))
     assert vectors["ab"].shape == (3,)

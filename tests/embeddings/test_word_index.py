@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.embeddings.samples import COUNTS, WORDS
 from tests.raising import raises
 
-from rnnkit.embeddings.word_index import MAX_LINEAR_SEARCHES, WordIndex
+from rnnkit.embeddings.word_index import MAX_LINEAR_SEARCHES, WordIndex, find_words
 from rnnkit.errors import FormatError
 
 SPELLED = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\n"), min_size=1, max_size=4)
@@ -91,3 +91,56 @@ def test_counts_are_an_array() -> None:
     counts = WordIndex.from_list(["a"], [5]).counts
     assert counts is not None
     assert counts.dtype == np.int64
+
+
+def test_an_exact_match_has_priority_over_other_cases() -> None:
+    words = ["apple", "Paris", "Apple", "paris", "APPLE"]
+    asked = ["Apple", "APPLE", "aPPLE", "PARIS", "paris", "pear"]
+    assert find_words(asked, words, ignore_case=True) == {"Apple": 2, "APPLE": 4, "aPPLE": 0, "PARIS": 1, "paris": 3}
+    assert find_words(asked, words, ignore_case=False) == {"Apple": 2, "APPLE": 4, "paris": 3}
+    assert find_words([], words, ignore_case=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "asked", "found"),
+    [
+        (["sinir", "sınır"], "sınır", "sınır"),
+        (["sinir", "sınır"], "sinir", "sinir"),
+        (["sinir", "Sınır"], "sınır", "Sınır"),
+        (["sinir", "SINIR"], "sınır", "SINIR"),
+        (["sınır"], "SINIR", "sınır"),
+        (["masse", "maße"], "maße", "maße"),
+        (["masse", "maße"], "Maße", "maße"),
+        (["maße", "masse"], "Masse", "masse"),
+        (["Masse", "Maße"], "maße", "Maße"),
+        (["straße"], "STRASSE", "straße"),
+        (["ısparta"], "Isparta", "ısparta"),
+        (["Isparta"], "ısparta", "Isparta"),
+        (["STRASSE"], "Straße", "STRASSE"),
+        (["ﬁne", "fine"], "Fine", "fine"),
+        (["fine", "ﬁne"], "ﬁne", "ﬁne"),
+        (["ΟΔΟΣ", "οδος"], "οδος", "οδος"),
+    ],
+)
+def test_capitals_which_make_one_of_two_letters_come_last(words: list[str], asked: str, found: str) -> None:
+    assert find_words([asked], words, ignore_case=True) == {asked: words.index(found)}
+    exact = {asked: words.index(asked)} if asked in words else {}
+    assert find_words([asked], words, ignore_case=False) == exact
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"), [(["sinir"], "sınır"), (["masse"], "maße"), (["Maße"], "masse"), (["straße"], "strasse")]
+)
+def test_words_with_the_same_capitals_stay_two_words(words: list[str], asked: str) -> None:
+    assert find_words([asked], words, ignore_case=True) == {}
+
+
+@given(st.lists(st.text("aAiIıİsSßẞ"), unique=True), st.text("aAiIıİsSßẞ"))
+def test_a_word_that_has_a_row_has_that_row(words: list[str], asked: str) -> None:
+    for ignore_case in (True, False):
+        row = find_words([asked], words, ignore_case).get(asked)
+        if asked in words:
+            assert row == words.index(asked)
+        elif row is not None:
+            assert ignore_case
+            assert words[row].upper() == asked.upper() or words[row].lower() == asked.lower()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.evaluation.lm_metrics import CHANGE_KINDS, LMScore, measure, normalization_changes
-from rnnkit.text.normalizer import FORMS, Normalizer
+from rnnkit.text.unicode import FORMS, Normalizer
 
 RAW = ["aé b", "", "中 c"]
 IDS = np.array([5, 1, 3, 3, 1, 7, 3])

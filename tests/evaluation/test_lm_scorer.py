@@ -15,7 +15,7 @@ from rnnkit.errors import DataError
 from rnnkit.evaluation import lm_scorer
 from rnnkit.evaluation.lm_scorer import Scorer, open_scorer, read_text
 from rnnkit.options.declare import STDIN
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizer import FeaturedTokenizer
 
 
 class Keyboard(io.TextIOWrapper):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import dataclasses
 import gzip
 import json
 import lzma
@@ -17,29 +16,31 @@ import numpy as np
 from tests.embeddings.formats.imperfect_files import BINARIES, GLOVES, MODELS, TEXTS, File
 from tests.tiny_models import translator, translator_folder
 
-from rnnkit.alignment.pharaoh import read_links
+from rnnkit.alignment.alignment_links import read_links
 from rnnkit.alignment.shortlist import Shortlist, write_shortlist
 from rnnkit.cli.config_file import read_table
-from rnnkit.data.aligned_data import AlignedData, SentenceWriter, SplitCounts, write_data_manifest
+from rnnkit.data.aligned_data import AlignedData
+from rnnkit.data.aligned_data_writer import SentenceWriter, SplitCounts, write_data_manifest
 from rnnkit.embeddings import formats
-from rnnkit.embeddings.formats import fasttext_binary, glove, vectors_directory, word2vec_binary, word2vec_text
+from rnnkit.embeddings.formats import fasttext_binary, text_formats, vectors_directory, word2vec_binary
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.io import manifest
 from rnnkit.io.npy import open_array
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams import store as ngram_store
-from rnnkit.ngrams.arpa.arpa_reader import read_arpa
+from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.ngram_model import BackoffModel
+from rnnkit.options.declare import parameters_of
 from rnnkit.reports.artefact import describe
 from rnnkit.stages.inference import decode_options
 from rnnkit.text import special_tokens
 from rnnkit.text.lines import read_lines
-from rnnkit.text.normalizer import Normalizer
 from rnnkit.text.phrase_detection import PhraseList
-from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer
+from rnnkit.text.subword_tokenizer import SubwordTokenizer
+from rnnkit.text.unicode import Normalizer
 from rnnkit.text.vocabulary import Vocabulary
-from rnnkit.training import checkpoint, metrics
+from rnnkit.training import checkpoint
 
 CORPUS = Path(__file__).parent / "corpus"
 """Files that once broke a reader, in a folder for each."""
@@ -125,9 +126,7 @@ def _data(folder: Path) -> None:
                 writer.append(ids)
     counts = SplitCounts({side: writer.counts for side, writer in writers.items()}, 3, {})
     sizes = {"de": 9, "en": 9}
-    write_data_manifest(
-        folder, task="parallel", splits={"train": counts}, vocabulary_size=sizes, padding=None, options={}, inputs={}
-    )
+    write_data_manifest(folder, splits={"train": counts}, vocabulary_size=sizes, padding=None, options={}, inputs={})
 
 
 def _made(make: Callable[[Path], object], name: str) -> Callable[[], list[bytes]]:
@@ -217,9 +216,7 @@ def _read_pieces(path: Path) -> object:
 
 
 def _read_configuration(path: Path) -> object:
-    return read_table(
-        path, "decode", [field.name for field in dataclasses.fields(decode_options.DecodeOptions)], ["decode"]
-    )
+    return read_table(path, "decode", parameters_of(decode_options.DecodeOptions), ["decode"])
 
 
 _ARPA = (
@@ -261,10 +258,10 @@ READERS = (
     Reader("lines", "text", lambda path: list(read_lines(path)), lambda: [_TEXT, gzip.compress(_TEXT, mtime=0)]),
     Reader("vocabulary", "vocab.tsv", Vocabulary.load, lambda: [_VOCABULARY]),
     Reader("vectors", "vectors.txt", formats.load, _vectors),
-    _repaired("word2vec", word2vec_text.write, TEXTS),
+    _repaired("word2vec", text_formats.write_word2vec, TEXTS),
     _repaired("word2vec binary", word2vec_binary.write, BINARIES),
     _repaired("fastText", fasttext_binary.write, MODELS),
-    _repaired("GloVe", glove.write, GLOVES),
+    _repaired("GloVe", text_formats.write_glove, GLOVES),
     Reader(
         "vectors directory, vectors", vectors_directory.VECTORS, _read_folder,
         _made(lambda folder: vectors_directory.write(folder / "v", _table()), f"v/{vectors_directory.VECTORS}"),
@@ -292,7 +289,7 @@ READERS = (
     ),
     Reader("links", "links", lambda path: read_links(path, _LENGTHS, _LENGTHS, True), lambda: [_LINKS]),
     Reader("phrases", "phrases.tsv", PhraseList.load, lambda: [_PHRASES]),
-    Reader("metrics", metrics.METRICS_FILE, lambda path: list(metrics.read(path)), lambda: [_METRICS]),
+    Reader("metrics", checkpoint.METRICS_FILE, lambda path: list(checkpoint.read_metrics(path)), lambda: [_METRICS]),
     Reader("configuration", "rnnkit.toml", _read_configuration, lambda: [_CONFIGURATION]),
     Reader("weights", "best.safetensors", _read_weights, _made(_model, "model/best.safetensors")),
     Reader("network", "model/config.json", _read_model, _made(_model, "model/config.json"), _model),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rnnkit.errors import ArtefactError
-from rnnkit.io import artifact_output, durable, lock, manifest
+from rnnkit.io import artifact_output, atomic, lock, manifest
 from rnnkit.io.artifact_output import (
     ARTIFACT_PART,
     announce_kind,
@@ -51,7 +51,7 @@ def names(folder: Path) -> list[str]:
 def swaps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the system exchanges two names in one call."""
     if not request.param:
-        monkeypatch.setattr(durable, "_exchange_names", lambda first, second: False)
+        monkeypatch.setattr(atomic, "_exchange_names", lambda first, second: False)
     return bool(request.param)
 
 

@@ -1,4 +1,4 @@
-"""Atomic writes of files."""
+"""Atomic and durable writes of files, and errors of the operating system."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.file_limits import limit_files
+from tests.raising import raises
 
-from rnnkit.errors import ArtefactError
+from rnnkit.errors import ArtefactError, explain_os_errors
 from rnnkit.io import lock
-from rnnkit.io.atomic import atomic_file
-from rnnkit.io.durable import explain_os_errors
+from rnnkit.io.atomic import atomic_file, copy_directory
 
 
 class Fault(Exception):
@@ -228,3 +229,22 @@ def test_a_file_that_cannot_be_synced_is_an_error(tmp_path: Path, monkeypatch: p
     with pytest.raises(ArtefactError, match="cannot write"), atomic_file(tmp_path / "text") as file:
         file.write("lost")
     assert contents(tmp_path) == {}
+
+
+def test_a_folder_is_copied_with_what_is_in_it(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "new" / "target"
+    (source / "inner").mkdir(parents=True)
+    (source / "inner" / "file").write_bytes(b"\0ab")
+    (source / "empty").mkdir()
+    copy_directory(source, target)
+    copy_directory(source, target)
+    assert sorted(str(path.relative_to(target)) for path in target.rglob("*")) == ["empty", "inner", "inner/file"]
+    assert (target / "inner" / "file").read_bytes() == b"\0ab"
+
+
+def test_a_disk_that_fills_up_during_a_copy_is_named(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    (source / "file").write_bytes(bytes(5000))
+    with raises(ArtefactError, "File too large", path=target), limit_files(1000), explain_os_errors(target):
+        copy_directory(source, target)

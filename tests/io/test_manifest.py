@@ -14,6 +14,7 @@ from tests.raising import raises
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io.manifest import (
     Manifest,
+    Workspace,
     describe_files,
     explain_damage,
     find_mismatches,
@@ -196,3 +197,12 @@ def test_a_document_that_is_too_long_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "meta.json").write_bytes(b" " * ((1 << 22) + 1))
     with pytest.raises(FormatError, match=r"4,194,305 bytes .* 4,194,304"):
         load(tmp_path / "meta.json")
+
+
+def test_default_paths() -> None:
+    work = Workspace(Path("w"))
+    assert [work.tokens, work.tokenizer, work.data, work.model, work.embeddings] == [
+        Path("w") / name for name in ("tokens", "tokenizer", "data", "model", "embeddings")
+    ]
+    assert work.vocabulary() == Path("w/vocab.tsv")
+    assert work.vocabulary("de") == Path("w/vocab.de.tsv")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from rnnkit.errors import FormatError
 from rnnkit.kernels.arpa_entries import MAX_DIGITS, MAX_NUMBER_BYTES, find_word, format_entries, parse_entries
-from rnnkit.ngrams.arpa.arpa_reader import parse_entry
-from rnnkit.ngrams.arpa.arpa_words import concatenate_words, make_word_index
+from rnnkit.ngrams.arpa_format import concatenate_words, make_word_index
+from rnnkit.ngrams.arpa_reader import parse_entry
 
 WORDS = [b"zero", b"a", b"bc", "日本".encode(), b"<s>", b"a-b", b"-1"]
 KNOWN = {word: index for index, word in enumerate(WORDS)}

@@ -25,7 +25,7 @@ from tests.kernels.word2vec_windows import (
 )
 from tests.references.word2vec import ContinuousBagOfWords, SkipGram
 
-from rnnkit.embeddings.train.word_composition import whole_word_composition
+from rnnkit.embeddings.embedding_model import whole_word_composition
 from rnnkit.kernels import negative_sampling
 from rnnkit.kernels.word2vec_chunk import (
     CBOW,

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from tests.kernels.word2vec_windows import PADDING_ROW, ROWS, SPECIAL, copy_of, random_weights
 
-from rnnkit.embeddings.train.word_composition import whole_word_composition
+from rnnkit.embeddings.embedding_model import whole_word_composition
 from rnnkit.kernels import negative_sampling
 from rnnkit.kernels.word2vec_chunk import (
     CBOW,

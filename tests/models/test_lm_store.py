@@ -13,7 +13,7 @@ from tests.tiny_models import SIZE, filler, filler_folder, speaker, speaker_fold
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.models import lm_store, store
-from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
+from rnnkit.text.rule_based_tokenizers import WordTokenizer
 
 CPU = torch.device("cpu")
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from rnnkit.embeddings.subword_ngrams import Subwords
+from rnnkit.embeddings.vector_table import Subwords
 from rnnkit.embeddings.vectors import WordVectors
 from rnnkit.models import pretrained_embeddings
 from rnnkit.text.vocabulary import Vocabulary

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.data.batch_sampler import pad_sequences, shift_right
-from rnnkit.decoding.beam_search import beam_search
-from rnnkit.decoding.greedy import greedy_search
+from rnnkit.decoding.beam_search import beam_search, greedy_search
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence

@@ -18,7 +18,7 @@ from rnnkit.errors import DataError, FormatError, RnnkitError
 from rnnkit.events import Event, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.ngrams import store
-from rnnkit.ngrams.arpa.arpa_reader import read_arpa
+from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.text.special_tokens import BOS, EOS, NAMES, UNK
 
@@ -229,7 +229,7 @@ def test_faults_are_reported_with_their_line(tmp_path: Path, text: str, line: in
 def test_faults_do_not_depend_on_chunk_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, text: str, line: int | None, values: list[object]
 ) -> None:
-    monkeypatch.setattr("rnnkit.ngrams.arpa.arpa_text._CHUNK", chunk)
+    monkeypatch.setattr("rnnkit.ngrams.arpa_format._CHUNK", chunk)
     assert_fault_is_reported(tmp_path, text, line, values)
 
 

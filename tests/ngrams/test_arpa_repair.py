@@ -13,9 +13,8 @@ from tests.raising import raises
 from rnnkit.errors import DataError, FormatError, RnnkitError
 from rnnkit.events import Event, WarningEvent
 from rnnkit.io.safe_reading import Repairs
-from rnnkit.ngrams import store
-from rnnkit.ngrams.arpa import arpa_repair
-from rnnkit.ngrams.arpa.arpa_reader import read_arpa
+from rnnkit.ngrams import arpa_repair, store
+from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.text.special_tokens import EOS, NAMES, UNK
 
@@ -86,7 +85,7 @@ HARMLESS = {
 def test_repaired_model_equals_that_of_the_good_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, counts: dict[str, int], chunk: int
 ) -> None:
-    monkeypatch.setattr("rnnkit.ngrams.arpa.arpa_text._CHUNK", chunk)
+    monkeypatch.setattr("rnnkit.ngrams.arpa_format._CHUNK", chunk)
     model, tokens, repairs = repaired(tmp_path, text)
     assert dict(repairs.counts) == counts
     assert len(repairs.listed) == sum(counts.values())
@@ -173,7 +172,7 @@ def test_every_fault_is_repaired_or_reported(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("damage", [lambda text: text.replace("\t", " "), lambda text: text.replace("-0.", "-0,", 400)])
 def test_entries_across_blocks(tmp_path: Path, damage: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Regular and irregular entries across the ends of blocks."""
-    from rnnkit.ngrams.arpa.arpa_writer import write_arpa
+    from rnnkit.ngrams.arpa_writer import write_arpa
 
     from .samples import make_model, random_lines
 

@@ -14,8 +14,8 @@ from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Event, Note, WarningEvent
-from rnnkit.ngrams.arpa.arpa_reader import read_arpa
-from rnnkit.ngrams.arpa.arpa_writer import merge_words, ngram_words, write_arpa
+from rnnkit.ngrams.arpa_reader import read_arpa
+from rnnkit.ngrams.arpa_writer import merge_words, ngram_words, write_arpa
 from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.text.special_tokens import BOS, EOS, NAMES, UNK
 
@@ -60,8 +60,8 @@ def test_written_model_is_read_back_unchanged(
 def test_blocks_do_not_change_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model(order=4)
     write_arpa(model, TOKENS, tmp_path / "one")
-    monkeypatch.setattr("rnnkit.ngrams.arpa.arpa_writer._BLOCK", 7)
-    monkeypatch.setattr("rnnkit.ngrams.arpa.arpa_text._CHUNK", 100)
+    monkeypatch.setattr("rnnkit.ngrams.arpa_writer._BLOCK", 7)
+    monkeypatch.setattr("rnnkit.ngrams.arpa_format._CHUNK", 100)
     write_arpa(model, TOKENS, tmp_path / "other")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
     assert_equal(read_arpa(tmp_path / "other")[0], model)

@@ -17,8 +17,8 @@ import pytest
 from numpy.typing import NDArray
 
 from rnnkit.ngrams import ngram_counts, smoothing
-from rnnkit.ngrams.arpa.arpa_reader import read_arpa
-from rnnkit.ngrams.arpa.arpa_writer import ngram_words, write_arpa
+from rnnkit.ngrams.arpa_reader import read_arpa
+from rnnkit.ngrams.arpa_writer import ngram_words, write_arpa
 from rnnkit.ngrams.ngram_counts import adjust_counts, count_ngrams
 from rnnkit.ngrams.ngram_estimation import build_model, estimate_ngram_model, prepare_text
 from rnnkit.ngrams.ngram_model import BackoffModel

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.ngrams import ngram_reference
 
 from rnnkit.kernels.ngram_trie import counting_sort, group_ngrams
-from rnnkit.ngrams import ngram_reference
 from rnnkit.ngrams.ngram_counts import NgramLevel, adjust_counts, count_ngrams, prune
 from rnnkit.ngrams.ngram_estimation import prepare_text
 from rnnkit.text.special_tokens import BOS, EOS

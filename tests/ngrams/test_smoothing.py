@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.ngrams import ngram_reference
 
-from rnnkit.ngrams import ngram_reference
 from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.ngrams.smoothing import Discounts, discount_counts, estimate_discounts
 from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from tests.raising import raises
 
 from rnnkit.errors import UsageError
 from rnnkit.options import declare
-from rnnkit.options.declare import argument, check, option, variable_of
+from rnnkit.options.declare import argument, check, option, parameters_of
 from rnnkit.options.record import as_dict, to_argv, to_toml
 
 
@@ -23,7 +23,7 @@ class Options:
     names: list[str] = option(("a", "b"), help="Several.")
     ratio: float | None = option(None, help="A number or nothing.", minimum=0, maximum=1)
     lambda_: int = option(1, help="A name that Python keeps.")
-    deep: bool = option(False, help="Yes or no.", variable="RNNKIT_TEST_DEEP")
+    deep: bool = option(False, help="Yes or no.", variable="TEST_DEEP")
     arch: str = option("gru", help="One of two.", choices=("gru", "lstm"))
 
 
@@ -55,10 +55,10 @@ def test_unset_options_are_comments() -> None:
 
 
 def test_names() -> None:
-    assert [declare.spelling(field) for field in fields(Options)] == [
+    assert [each.spelling for each in parameters_of(Options)] == [
         "SOURCE", "--names", "--ratio", "--lambda", "--deep", "--arch",
     ]  # fmt: skip
-    assert [variable_of(field) for field in fields(Options)] == [
+    assert [each.variable for each in parameters_of(Options)] == [
         None, "RNNKIT_NAMES", "RNNKIT_RATIO", "RNNKIT_LAMBDA", "RNNKIT_TEST_DEEP", "RNNKIT_ARCH",
     ]  # fmt: skip
     assert as_dict(Options(Path("x")))["lambda"] == 1

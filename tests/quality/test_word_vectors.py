@@ -35,7 +35,7 @@ def test_vectors_agree_with_people(corpora: Path, tmp_path: Path, options: dict[
     vectors = tmp_path / "vectors"
     train_embeddings.run(TrainEmbeddingsOptions([tmp_path / "text"], output=vectors, epochs=EPOCHS, **options))
     pairs = corpora / "word-similarity" / "wordsim353.tsv"
-    found = evaluate_embeddings.run(evaluate_embeddings.EvaluateEmbeddingsOptions([pairs], vectors)).as_dict()[
+    found = evaluate_embeddings.run(evaluate_embeddings.EvaluateEmbeddingsOptions([pairs], vectors=vectors)).as_dict()[
         "scores"
     ][0]
     assert found["coverage"] > 0.6

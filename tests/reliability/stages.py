@@ -86,7 +86,7 @@ STAGES = (
         "work/valid.hyp", "bleu valid.en --hypotheses work/valid.hyp", True, reads="valid.de work/model",
     ),
     _stage(
-        "train-lm", f"train-lm --arch gru --columns 3 --steps 7 --work lm {NETWORK}", "lm/model",
+        "train-lm", f"train-lm --arch gru --batch-size 3 --steps 7 --work lm {NETWORK}", "lm/model",
         "score valid.en --work lm --threads 1", True, reads="lm/data",
     ),
     _stage(

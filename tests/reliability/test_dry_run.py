@@ -32,7 +32,7 @@ CONFIGURATIONS = {
     "language model": (
         "text",
         ["--arch", "gru", "--hidden", "256", "--embedding", "256", "--max-steps", "150", "--validate-every", "50",
-         "--columns", "20", "--steps", "35", "--threads", "1"],
+         "--batch-size", "20", "--steps", "35", "--threads", "1"],
     ),
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ from tests.topics import write_topics
 
 from rnnkit.embeddings import formats
 from rnnkit.io import manifest
-from rnnkit.training import checkpoint, metrics
+from rnnkit.training import checkpoint
 
 LEARN = ["--threads", "1", "--dimension", "37", "--epochs", "600"]
 """A run of 600 steps, about a second; with a checkpoint at each it is long enough to be stopped anywhere."""
@@ -66,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file but what measures time, the manifest with its checksum, and what a kill left half written."""
-    left_out = (metrics.METRICS_FILE, manifest.NAME)
+    left_out = (checkpoint.METRICS_FILE, manifest.NAME)
     files = (path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in left_out)
     return {path.name: path.read_bytes() for path in files}
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from rnnkit.embeddings.formats import FASTTEXT, FASTTEXT_BINARY, GLOVE, WORD2VEC, WORD2VEC_BINARY, WRITERS
-from rnnkit.embeddings.subword_ngrams import Subwords
-from rnnkit.embeddings.vector_table import VectorTable
+from rnnkit.embeddings.vector_table import Subwords, VectorTable
 from rnnkit.reports.artefact import describe
 
 NAMES = {

@@ -80,7 +80,7 @@ def test_top_p_of_one_and_temperature_of_one_are_plain_sampling(folders: dict[st
 
 def test_json_has_prompt_tokens_and_probabilities(folders: dict[str, Path], tmp_path: Path) -> None:
     network = speaker("lstm")
-    how = {"beam": 4, "nbest": 3, "max_length": 5, "alpha": 0.5}
+    how = {"beam": 4, "nbest": 3, "max_length": 5, "length_penalty": 0.5}
     plain = decoded(folders["lstm"], PROMPTS, tmp_path, **how)
     for number, line in enumerate(decoded(folders["lstm"], PROMPTS, tmp_path, json=True, **how), start=1):
         document = json.loads(line)

@@ -61,7 +61,7 @@ def test_infilling_options_need_a_masked_language_model(changes: dict[str, Any],
     ("changes", "named"),
     [
         ({"beam": 5}, "--beam"),
-        ({"alpha": 0.5}, "--alpha"),
+        ({"length_penalty": 0.5}, "--length-penalty"),
         ({"max_length": 9}, "--max-length"),
         ({"exhaustive": True}, "--exhaustive"),
         ({"sample": True}, "--sample"),
@@ -116,7 +116,7 @@ def test_incompatible_options() -> None:
     output = Path("o")
     check_refused("--constraints", TRANSLATION, "--groups", constraints=Path("c"), diversity=0.5)
     check_refused("--min-length", TRANSLATION, "(5)", "--max-length (4)", min_length=5, max_length=4)
-    check_refused("--alpha", TRANSLATION, "inf", alpha=math.inf)
+    check_refused("--length-penalty", TRANSLATION, "inf", length_penalty=math.inf)
     check_refused("--resume", TRANSLATION, "--output", resume=True)
     check_refused("--resume", TRANSLATION, "--overwrite", resume=True, output=output, overwrite=True)
     check_refused("--resume", TRANSLATION, "--attention", resume=True, output=output, attention=Path("a.json"))

@@ -18,7 +18,7 @@ from rnnkit.events import WarningEvent
 from rnnkit.models import model_weights
 from rnnkit.ngrams import write_arpa
 from rnnkit.stages.evaluation import score, score_options
-from rnnkit.stages.evaluation.score_results import LineScore, Summary
+from rnnkit.stages.evaluation.score import LineScore, Summary
 from rnnkit.stages.files import convert_ngrams
 from rnnkit.stages.inference import decode
 from rnnkit.stages.inference.decode_options import DecodeOptions
@@ -30,7 +30,7 @@ LINES = ("the king sat on the mat", "", "Zzz yyy", "a dog ran", "the queen", "i 
 OPTIONS: dict[str, dict[str, Any]] = {
     "greedy": {"beam": 1},
     "beam": {"beam": 3, "nbest": 2},
-    "length": {"min_length": 4, "max_length": 6, "alpha": 0.3},
+    "length": {"min_length": 4, "max_length": 6, "length_penalty": 0.3},
     "repeats": {"no_repeat_ngram": 2},
     "diverse": {"beam": 4, "diversity": 0.5, "nbest": 4},
     "coverage": {"coverage_penalty": 0.3, "nbest": 2},

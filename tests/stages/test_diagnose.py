@@ -19,7 +19,7 @@ from rnnkit.evaluation.gradient_profile import choose_positions, state_gradient_
 from rnnkit.evaluation.perplexity import single_thread
 from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.options.declare import check
-from rnnkit.reports.gradient_plot import FlowResult
+from rnnkit.reports.figures import FlowResult
 from rnnkit.stages.evaluation import diagnose
 from rnnkit.stages.evaluation.diagnose import DiagnoseOptions, RecallResult, run
 from rnnkit.text import special_tokens

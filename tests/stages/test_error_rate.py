@@ -81,13 +81,13 @@ def test_a_dictionary_without_a_tab(tmp_path: Path) -> None:
 def test_one_letter_in_two_encodings_is_one_letter(tmp_path: Path) -> None:
     right, written = write(tmp_path, "right", "Caf\u00e9\n"), write(tmp_path, "written", "Cafe\u0301\n")
     assert run(ErrorRateOptions([right], written)).numbers[0] == "0.00"
-    assert run(ErrorRateOptions([right], written, normalise="none")).numbers[0] == "100.00"
+    assert run(ErrorRateOptions([right], written, normalize="none")).numbers[0] == "100.00"
 
 
 def test_width_variants_are_one_letter_only_when_asked(tmp_path: Path) -> None:
     right, written = write(tmp_path, "right", "ABC\n"), write(tmp_path, "written", "ＡＢＣ\n")
     assert run(ErrorRateOptions([right], written)).numbers[0] == "100.00"
-    assert run(ErrorRateOptions([right], written, normalise="nfkc")).numbers[0] == "0.00"
+    assert run(ErrorRateOptions([right], written, normalize="nfkc")).numbers[0] == "0.00"
 
 
 def test_case(tmp_path: Path) -> None:

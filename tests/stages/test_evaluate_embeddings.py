@@ -33,7 +33,7 @@ def write(folder: Path, name: str, text: str) -> Path:
 @pytest.fixture
 def options(tmp_path: Path) -> EvaluateEmbeddingsOptions:
     files = [write(tmp_path, "analogies", ANALOGIES), write(tmp_path, "pairs", PAIRS)]
-    return EvaluateEmbeddingsOptions(files, write_vectors(tmp_path / "royals.txt"))
+    return EvaluateEmbeddingsOptions(files, vectors=write_vectors(tmp_path / "royals.txt"))
 
 
 def test_both_kinds_of_files(options: EvaluateEmbeddingsOptions) -> None:

@@ -21,7 +21,7 @@ from rnnkit.stages.text import align, align_words
 from rnnkit.stages.training import train_seq2seq, train_seq2seq_options
 from rnnkit.stages.training.run_folder import TrainingResult
 from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
-from rnnkit.training import metrics
+from rnnkit.training import checkpoint
 
 SMALL: dict[str, Any] = {
     "hidden": 12, "embedding": 12, "batch_tokens": 120, "warmup": 5, "max_steps": 12, "validate_every": 6,
@@ -60,7 +60,7 @@ def model(work: Path) -> Path:
 
 
 def test_training_validates_and_records(work: Path, model: Path) -> None:
-    records = [record for record in metrics.read(model / metrics.METRICS_FILE) if "nll" in record]
+    records = [record for record in checkpoint.read_metrics(model / checkpoint.METRICS_FILE) if "nll" in record]
     found = [record["attention_loss"] for record in records]
     assert len(found) == 4
     assert all(0.5 < nats < 3 for nats in found)
@@ -90,7 +90,9 @@ def test_guided_weight_zero_disables_guidance(work: Path, tmp_path: Path) -> Non
         assert (plain / name).read_bytes() == (nothing / name).read_bytes(), name
     for folder in (plain, nothing):
         assert "links" not in manifest.read(folder, "model", 1).inputs
-        assert all("attention_loss" not in record for record in metrics.read(folder / metrics.METRICS_FILE))
+        assert all(
+            "attention_loss" not in record for record in checkpoint.read_metrics(folder / checkpoint.METRICS_FILE)
+        )
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ from rnnkit.io import manifest
 from rnnkit.models import model_weights, pretrained_embeddings
 from rnnkit.stages.inference import decode, decode_options
 from rnnkit.stages.training import train_seq2seq
-from rnnkit.stages.training.initial_weights import PretrainedEmbeddings
 from rnnkit.stages.training.run_folder import TrainingResult
 from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
+from rnnkit.stages.training.training_inputs import PretrainedEmbeddings
 from rnnkit.text.vocabulary import Vocabulary
 
 DIMENSION = 10

@@ -19,8 +19,8 @@ from rnnkit.evaluation.perplexity import make_evaluator
 from rnnkit.evaluation.perplexity import token_log_probs as score_text
 from rnnkit.events import Event, Note
 from rnnkit.stages.evaluation import score
+from rnnkit.stages.evaluation.score import LineScore, Summary
 from rnnkit.stages.evaluation.score_options import ScoreOptions
-from rnnkit.stages.evaluation.score_results import LineScore, Summary
 from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
 from rnnkit.text import special_tokens
 

@@ -16,8 +16,8 @@ from rnnkit.errors import ArtefactError
 from rnnkit.events import Event, WarningEvent, null_listener
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.stages.evaluation import score
+from rnnkit.stages.evaluation.score import LineScore, Summary
 from rnnkit.stages.evaluation.score_options import ScoreOptions
-from rnnkit.stages.evaluation.score_results import LineScore, Summary
 from rnnkit.stages.files import convert_ngrams
 from rnnkit.stages.inference import decode, decode_options
 from rnnkit.text.vocabulary import Vocabulary

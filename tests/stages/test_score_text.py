@@ -12,12 +12,12 @@ from tests import tiny_models
 
 from rnnkit.events import Event, WarningEvent
 from rnnkit.stages.evaluation import score
+from rnnkit.stages.evaluation.score import Summary
 from rnnkit.stages.evaluation.score_options import ScoreOptions
-from rnnkit.stages.evaluation.score_results import Summary
 from rnnkit.stages.text import align, detokenize, tokenize, tokenize_options, vocab
 from rnnkit.stages.training import train_lm, train_lm_options
 from rnnkit.text.lines import read_lines
-from rnnkit.text.tokenizers.store import load_tokenizer
+from rnnkit.text.tokenizer_store import load_tokenizer
 
 TRAIN = ["the king sat on the mat", "a small dog ran over it", "the queen, you know, is in Köln", "it ran"] * 12
 TEST = ["the dog sat on the mat", "a queen ran over the king", "the small king is in Köln"] * 3

@@ -22,7 +22,7 @@ from rnnkit.io import manifest
 from rnnkit.stages.inference import neighbors
 from rnnkit.stages.training.train_embeddings import EmbeddingTrainingEstimate, TrainEmbeddingsResult, run
 from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
-from rnnkit.training import metrics
+from rnnkit.training import checkpoint
 
 TOKENS = sum(len(line.split()) for line in topic_lines())
 METHODS: list[dict[str, Any]] = [
@@ -77,10 +77,10 @@ def stop_at(step: int, number: signal.Signals = signal.SIGTERM) -> Callable[[Eve
 def artefact(folder: Path) -> dict[str, object]:
     """Read every file except the metrics, whose times vary, and the manifest without their checksum."""
     found: dict[str, object] = {
-        path.name: path.read_bytes() for path in folder.iterdir() if path.name != metrics.METRICS_FILE
+        path.name: path.read_bytes() for path in folder.iterdir() if path.name != checkpoint.METRICS_FILE
     }
     listed = manifest.load(folder / manifest.NAME)
-    files = {name: entry for name, entry in listed.files.items() if name != metrics.METRICS_FILE}
+    files = {name: entry for name, entry in listed.files.items() if name != checkpoint.METRICS_FILE}
     return {**found, manifest.NAME: replace(listed, files=files)}
 
 
@@ -108,7 +108,7 @@ def test_output_files(text: Path) -> None:
     counted = " ".join(topic_lines()).split()
     assert vectors.counts is not None
     assert vectors.counts.tolist() == [counted.count(word) for word in vectors.words]
-    records = list(metrics.read(folder / metrics.METRICS_FILE))
+    records = list(checkpoint.read_metrics(folder / checkpoint.METRICS_FILE))
     assert [record["step"] for record in records] == list(range(20, records[-1]["step"] + 1, 20))
     assert records[0]["loss"] > records[-1]["loss"] > 0
     assert records[0]["learning_rate"] > records[-1]["learning_rate"] > 0
@@ -178,7 +178,7 @@ def test_resumed_run_equals_uninterrupted_run(text: Path, method: dict[str, Any]
     assert isinstance(result, TrainEmbeddingsResult)
     assert Note(f"resuming from step {step}") in heard
     assert artefact(Path("vectors")) == artefact(Path("whole"))
-    steps = [record["step"] for record in metrics.read(Path("vectors") / metrics.METRICS_FILE)]
+    steps = [record["step"] for record in checkpoint.read_metrics(Path("vectors") / checkpoint.METRICS_FILE)]
     assert steps == sorted(set(steps)), "nothing is measured twice"
 
 

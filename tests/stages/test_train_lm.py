@@ -16,8 +16,7 @@ from rnnkit.events import Event, Note
 from rnnkit.io import manifest
 from rnnkit.stages.text import align
 from rnnkit.stages.training import train, train_embeddings, train_lm
-from rnnkit.stages.training.ngram_training import NgramTrainingCost, NgramTrainingResult
-from rnnkit.stages.training.run_folder import TrainingResult
+from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainingResult
 from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
 from rnnkit.stages.training.train_lm_options import PRESETS, TrainLMOptions, apply_preset
 
@@ -32,7 +31,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(work: Path, output: Path, **changes: Any) -> TrainLMOptions:
     small = {
-        "hidden": 12, "embedding": 10, "columns": 5, "steps": 7, "max_steps": 24, "validate_every": 8,
+        "hidden": 12, "embedding": 10, "batch_size": 5, "steps": 7, "max_steps": 24, "validate_every": 8,
         "report_every": 4, "threads": 1, "precision": "fp32",
     }  # fmt: skip
     return TrainLMOptions(work=work, output=output, **{**small, **changes})
@@ -100,11 +99,10 @@ def test_run_resumed_within_an_epoch_is_bit_identical(
     work: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rnnkit.errors import Interrupted
-    from rnnkit.training import loss_scaling
     from rnnkit.training.lm_tasks import LanguageModelTask
 
-    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**129)
-    monkeypatch.setattr(loss_scaling, "GROWTH_INTERVAL", 3)
+    monkeypatch.setattr("rnnkit.training.optimizer.INITIAL_LOSS_SCALE", 2.0**129)
+    monkeypatch.setattr("rnnkit.training.optimizer.GROWTH_INTERVAL", 3)
     trained(work, tmp_path / "whole", **changes)
     step, taken = LanguageModelTask.step, []
 
@@ -140,7 +138,7 @@ def test_presets_fill_what_was_not_given() -> None:
 @pytest.mark.slow
 def test_the_awd_preset_takes_its_first_steps_here(work: Path, tmp_path: Path) -> None:
     chosen = TrainLMOptions(
-        work=work, output=tmp_path / "model", preset="awd", max_steps=50, columns=4, threads=1, report_every=10
+        work=work, output=tmp_path / "model", preset="awd", max_steps=50, batch_size=4, threads=1, report_every=10
     )
     result = train_lm.run(chosen)
     assert isinstance(result, TrainingResult)

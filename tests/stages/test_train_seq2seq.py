@@ -20,7 +20,7 @@ from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
 from rnnkit.stages.training import average, train, train_seq2seq, train_seq2seq_options
 from rnnkit.stages.training.run_folder import TrainingResult
 from rnnkit.stages.training.train_seq2seq_options import PRESETS, TrainSeq2SeqOptions, apply_preset
-from rnnkit.training import loss_scaling, metrics
+from rnnkit.training import checkpoint
 from rnnkit.training.training_step import NetworkTask
 
 
@@ -73,7 +73,7 @@ def test_a_model_directory_has_all_it_promises_and_is_whole(model: Path) -> None
 
 
 def test_metrics_have_steps_and_validations(model: Path) -> None:
-    records = list(metrics.read(model / metrics.METRICS_FILE))
+    records = list(checkpoint.read_metrics(model / checkpoint.METRICS_FILE))
     assert [record["step"] for record in records if "nll" in record] == [4, 8, 12, 16, 20, 24]
     validations = [record for record in records if "validation" in record]
     assert [record["step"] for record in validations] == [8, 16, 24]
@@ -83,7 +83,11 @@ def test_metrics_have_steps_and_validations(model: Path) -> None:
 
 def test_loss_breaks_ties_of_the_measure(work: Path, tmp_path: Path) -> None:
     result = trained(work, tmp_path / "model", measure="accuracy", patience=1)
-    checks = [r["validation"] for r in metrics.read(tmp_path / "model" / metrics.METRICS_FILE) if "validation" in r]
+    checks = [
+        r["validation"]
+        for r in checkpoint.read_metrics(tmp_path / "model" / checkpoint.METRICS_FILE)
+        if "validation" in r
+    ]
     assert [check["accuracy"] for check in checks] == [0, 0, 0]
     assert checks[0]["loss"] > checks[1]["loss"] > checks[2]["loss"]
     assert result.best_step == 24
@@ -177,7 +181,7 @@ def test_ema_weights_are_validated_and_saved(work: Path, tmp_path: Path) -> None
     losses = [
         next(
             record["validation"]["loss"]
-            for record in metrics.read(folder / metrics.METRICS_FILE)
+            for record in checkpoint.read_metrics(folder / checkpoint.METRICS_FILE)
             if "validation" in record
         )
         for folder in (moved, plain)
@@ -236,15 +240,15 @@ def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(
     assert isinstance(resumed, TrainingResult)
     for name in ("best.safetensors", "average.safetensors", "last/weights.safetensors", "last/optimiser.safetensors"):
         assert (folder / name).read_bytes() == (model / name).read_bytes(), name
-    steps = [record["step"] for record in metrics.read(folder / metrics.METRICS_FILE) if "nll" in record]
+    steps = [record["step"] for record in checkpoint.read_metrics(folder / checkpoint.METRICS_FILE) if "nll" in record]
     assert steps == [4, 8, 12, 16, 20, 24]
 
 
 def test_float16_skips_overflows_and_resumes_loss_scale(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**26)
-    monkeypatch.setattr(loss_scaling, "GROWTH_INTERVAL", 3)
+    monkeypatch.setattr("rnnkit.training.optimizer.INITIAL_LOSS_SCALE", 2.0**26)
+    monkeypatch.setattr("rnnkit.training.optimizer.GROWTH_INTERVAL", 3)
     changes = {"arch": "transformer", "embedding": 12, "precision": "fp16", "accumulate": 2}
     heard: list[Event] = []
     whole = train_seq2seq.run(options(work, tmp_path / "whole", **changes), heard.append)
@@ -261,8 +265,8 @@ def test_float16_skips_overflows_and_resumes_loss_scale(
     same = ("best", "last/weights", "last/optimiser", "last/loss-scale")
     for name in (f"{part}.safetensors" for part in same):
         assert (resumed.model / name).read_bytes() == (whole.model / name).read_bytes(), name
-    lines = [[(record["loss_scale"], record["skipped_steps"]) for record in metrics.read(model / metrics.METRICS_FILE)
-              if "nll" in record] for model in (whole.model, resumed.model)]  # fmt: skip
+    records = [list(checkpoint.read_metrics(model / checkpoint.METRICS_FILE)) for model in (whole.model, resumed.model)]
+    lines = [[(one["loss_scale"], one["skipped_steps"]) for one in each if "nll" in one] for each in records]
     assert lines[0] == lines[1]
     skipped = sum(count for _, count in lines[0])
     assert lines[0][0][1] > 2

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from tests.raising import raises
 
-from rnnkit.data.step_iterator import ShardSpec
+from rnnkit.data.batch_sampler import ShardSpec
 from rnnkit.errors import UsageError
 from rnnkit.stages.training import training_run
 from rnnkit.stages.training.train_lm_options import TrainLMOptions
-from rnnkit.training.distributed import ProcessGroup, RankInfo
+from rnnkit.training.process_group import ProcessGroup, RankInfo
 
 
 class Among(ProcessGroup):

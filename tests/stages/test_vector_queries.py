@@ -14,8 +14,7 @@ from tests.raising import raises
 from tests.word_vectors import write_vectors
 
 from rnnkit.embeddings.formats.vectors_directory import write
-from rnnkit.embeddings.subword_ngrams import Subwords
-from rnnkit.embeddings.vector_table import VectorTable
+from rnnkit.embeddings.vector_table import Subwords, VectorTable
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.stages.inference import analogy, neighbors, odd_one_out, similarity
@@ -106,53 +105,53 @@ def test_refuses_missing_vectors(tmp_path: Path) -> None:
 
 
 def test_similarity_of_pairs(vectors: Path) -> None:
-    answers = list(similarity.run(similarity.SimilarityOptions(["king", "queen", "one", "two"], vectors)))
+    answers = list(similarity.run(similarity.SimilarityOptions(["king", "queen", "one", "two"], vectors=vectors)))
     assert [answer.lines for answer in answers] == [("king\tqueen\t0.5000",), ("one\ttwo\t0.9950",)]
     assert asked(answers)[0] == {"question": "king queen", "similarity": 0.5}
 
 
 def test_refuses_odd_number_of_words(vectors: Path) -> None:
     with raises(UsageError, "'one'"):
-        similarity.run(similarity.SimilarityOptions(["king", "queen", "one"], vectors))
+        similarity.run(similarity.SimilarityOptions(["king", "queen", "one"], vectors=vectors))
 
 
 def test_output_lines_match_input_lines(vectors: Path, typed: Typed) -> None:
     typed("one two\n\nking\nking qeen\nman king\n")
-    answers = list(similarity.run(similarity.SimilarityOptions([], vectors)))
+    answers = list(similarity.run(similarity.SimilarityOptions([], vectors=vectors)))
     assert [answer.lines for answer in answers] == [("one\ttwo\t0.9950",), ("",), ("",), ("",), ("man\tking\t0.7036",)]
     assert asked(answers)[2]["error"].startswith("standard input:3: 'king' ")
 
 
 def test_odd_one_out(vectors: Path, typed: Typed) -> None:
-    (answer,) = odd_one_out.run(odd_one_out.OddOneOutOptions(["king", "queen", "two", "prince"], vectors))
+    (answer,) = odd_one_out.run(odd_one_out.OddOneOutOptions(["king", "queen", "two", "prince"], vectors=vectors))
     assert answer.lines == ("two",)
     assert answer.as_dict() == {"question": "king queen two prince", "odd_one_out": "two"}
     typed("one man two\nking queen\n")
-    answers = list(odd_one_out.run(odd_one_out.OddOneOutOptions([], vectors)))
+    answers = list(odd_one_out.run(odd_one_out.OddOneOutOptions([], vectors=vectors)))
     assert [answer.lines for answer in answers] == [("man",), ("",)]
     assert asked(answers)[1]["error"] == "standard input:2: a group needs at least 3 words, not 2"
 
 
 def test_odd_one_out_needs_three_words(vectors: Path) -> None:
     with raises(UsageError, 3, 1):
-        odd_one_out.run(odd_one_out.OddOneOutOptions(["king"], vectors))
+        odd_one_out.run(odd_one_out.OddOneOutOptions(["king"], vectors=vectors))
 
 
 def test_analogy(vectors: Path) -> None:
-    (answer,) = analogy.run(analogy.AnalogyOptions(["king", "-", "man", "+", "woman"], vectors, count=2))
+    (answer,) = analogy.run(analogy.AnalogyOptions(["king", "-", "man", "+", "woman"], vectors=vectors, count=2))
     assert answer.lines[:2] == ("king - man + woman", "  queen   0.9597")
     assert answer.as_dict()["answers"][0] == {"word": "queen", "similarity": 0.9597}
-    (same,) = analogy.run(analogy.AnalogyOptions(["man", "king", "woman"], vectors, count=2))
+    (same,) = analogy.run(analogy.AnalogyOptions(["man", "king", "woman"], vectors=vectors, count=2))
     assert same.lines == answer.lines
 
 
 def test_analogies_quoted_and_typed(vectors: Path, typed: Typed) -> None:
     words = ["king - man + woman", " - king + queen + man"]
-    answers = list(analogy.run(analogy.AnalogyOptions(words, vectors, count=1)))
+    answers = list(analogy.run(analogy.AnalogyOptions(words, vectors=vectors, count=1)))
     assert [answer.lines[0] for answer in answers] == ["king - man + woman", "- king + queen + man"]
     assert [answer.as_dict()["answers"][0]["word"] for answer in answers] == ["queen", "woman"]
     typed("man king woman\nking queen\nking - mna\n")
-    answers = list(analogy.run(analogy.AnalogyOptions([], vectors, count=1)))
+    answers = list(analogy.run(analogy.AnalogyOptions([], vectors=vectors, count=1)))
     assert answers[0].lines[0] == "king - man + woman"
     malformed, unknown = (answer["error"] for answer in asked(answers)[1:])
     assert malformed.startswith("standard input:2: 'king queen' ")

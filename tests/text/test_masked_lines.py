@@ -12,11 +12,10 @@ from tests.raising import raises
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.text.masked_lines import check_gap, read_masked_lines, tokenize_masked
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
-from rnnkit.text.tokenizers.simple_tokenizers import CharacterTokenizer, WhitespaceTokenizer
-from rnnkit.text.tokenizers.subword_training import train_subwords
-from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
+from rnnkit.text.rule_based_tokenizers import CharacterTokenizer, WhitespaceTokenizer, WordTokenizer
+from rnnkit.text.subword_training import train_subwords
+from rnnkit.text.tokenizer import FeaturedTokenizer
+from rnnkit.text.unicode import Normalizer
 
 WORDS = WordTokenizer(Normalizer())
 LOWER = WordTokenizer(Normalizer(lowercase=True))

@@ -10,6 +10,7 @@ from tests.raising import raises
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.text.token_files import (
     CorpusName,
+    TokenFileContents,
     common_tokenizer,
     describe_tokenizer,
     find_token_files,
@@ -24,7 +25,7 @@ def made(path: Path, tokenizer: str | None = None, text: str = "a b\n") -> Path:
     path.write_text(text, encoding="utf-8")
     if tokenizer is not None:
         write_token_manifest(
-            path, options={}, inputs={"tokenizer": tokenizer}, lines=1, tokens=2, samples=3, features=True
+            path, TokenFileContents(1, 2, samples=3, features=True), options={}, inputs={"tokenizer": tokenizer}
         )
     return path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnnkit.alignment.pharaoh import WordAlignments
+from rnnkit.alignment.alignment_links import WordAlignments
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.text.special_tokens import EOS
 

@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rnnkit.alignment.alignment_error_rate import AlignmentScores, score_links
+from rnnkit.alignment.alignment_links import AlignmentScores, score_links
 from rnnkit.data.batch_sampler import BatchSampler
 from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn import kinds
 from rnnkit.nn.attention import guided_attention_loss, reference_guided_attention_loss
 from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings
-from rnnkit.training.seq2seq_task import AttentionSupervision, Seq2SeqObjective, Seq2SeqTask, gather_pairs
+from rnnkit.training.training_step import AttentionSupervision, Seq2SeqObjective, Seq2SeqTask, gather_pairs
 
 from .pairs import Points, pack, sentences
 

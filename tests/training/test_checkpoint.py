@@ -1,4 +1,4 @@
-"""Checkpoints: complete or absent, and damage named by file."""
+"""Checkpoints: complete or absent, and damage named by file; metrics: reading what was appended, damage, truncation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, FormatError
-from rnnkit.io import artifact_output, durable
+from rnnkit.io import artifact_output, atomic
 from rnnkit.training import checkpoint
 from rnnkit.training.checkpoint import TrainingCheckpoint
 
@@ -67,7 +67,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_litter(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(durable, failing, full)
+        patched.setattr(atomic, failing, full)
         with pytest.raises(ArtefactError) as raised:
             checkpoint.save(folder, example(2))
     assert str(raised.value).startswith("the disk is full: ")
@@ -89,3 +89,33 @@ def test_damage_is_named_by_file(tmp_path: Path, name: str, damage: str) -> None
         path.write_bytes(changed)
     with raises(FormatError, f"{name}: ", "--init-from", path=folder):
         checkpoint.load(folder)
+
+
+def test_records_come_back_in_order(tmp_path: Path) -> None:
+    path = tmp_path / checkpoint.METRICS_FILE
+    records: list[dict[str, Any]] = [{"step": 5, "loss": 1.5}, {"step": 10, "validation": {"bleu": 3.0}}]
+    for record in records:
+        checkpoint.append_metrics(path, record)
+    assert list(checkpoint.read_metrics(path)) == records
+
+
+def test_a_truncated_last_line_is_ignored(tmp_path: Path) -> None:
+    path = tmp_path / checkpoint.METRICS_FILE
+    path.write_text('{"step": 5}\n{"step": 1')
+    assert list(checkpoint.read_metrics(path)) == [{"step": 5}]
+
+
+def test_damage_further_up_is_named_by_line(tmp_path: Path) -> None:
+    path = tmp_path / checkpoint.METRICS_FILE
+    path.write_text('{"step": 5}\nnonsense\n{"step": 7}\n')
+    with raises(FormatError, path=path, line=2):
+        list(checkpoint.read_metrics(path))
+
+
+def test_records_after_a_step_are_removed(tmp_path: Path) -> None:
+    path = tmp_path / checkpoint.METRICS_FILE
+    checkpoint.truncate_metrics(path, 5)
+    assert not path.exists()
+    path.write_text('{"step": 5}\n{"step": 10}\n{"step": 15}\n{"st')
+    checkpoint.truncate_metrics(path, 10)
+    assert path.read_text() == '{"step": 5}\n{"step": 10}\n'

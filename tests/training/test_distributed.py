@@ -1,7 +1,9 @@
-"""Process groups: collective operations, summed gradients, and the detection of a lost peer."""
+"""Process groups: collective operations, summed gradients, shared memory, and the detection of a lost peer."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,10 +14,10 @@ import torch
 from tests.raising import raises
 
 from rnnkit.errors import ConfigError
-from rnnkit.training import launcher
-from rnnkit.training.distributed import PeerLostError, ProcessGroup, RankInfo, rank_from_environment
-from rnnkit.training.launcher import LaunchResult, launch
+from rnnkit.training import distributed
+from rnnkit.training.distributed import LaunchResult, attach_shared_memory, create_shared_memory, launch
 from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings
+from rnnkit.training.process_group import PeerLostError, ProcessGroup, RankInfo, rank_from_environment
 
 AMONG = {"MASTER_ADDR": "localhost", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
 
@@ -24,7 +26,7 @@ import os, sys
 import numpy as np
 import torch
 from pathlib import Path
-from rnnkit.training import shared_memory
+from rnnkit.training import distributed
 from rnnkit.training.distributed import join_process_group
 
 def refuse(*given):
@@ -33,7 +35,7 @@ def refuse(*given):
 with join_process_group("cpu") as group:
     rank = group.rank_info.rank
     if rank and sys.argv[2] == "apart":
-        shared_memory.attach_shared_memory = refuse
+        distributed.attach_shared_memory = refuse
     assert (group.world_size, group.is_main) == (2, rank == 0)
     assert list(group.all_reduce_max(rank, 5 - rank)) == [1, 5]
     assert list(group.broadcast(rank + 0.5, -1.0)) == [0.5, -1.0]
@@ -57,7 +59,7 @@ with join_process_group("cpu") as group:
         group.all_reduce_gradients([both, one, none], 1.0)
         assert (both.grad == 2 * step).all() and one.grad is None
     shared = sys.argv[2] == "shared" and hasattr(os, "memfd_create")
-    assert {isinstance(sum_, shared_memory.SharedMemorySum) for sum_ in group._sums.values()} == {shared}
+    assert {isinstance(sum_, distributed.SharedMemorySum) for sum_ in group._sums.values()} == {shared}
 
     arrays = {"a": np.full((rank + 2, 3), rank, np.float32), "b": np.arange(rank, dtype=np.uint8)}
     collected = group.gather_arrays(arrays)
@@ -205,7 +207,7 @@ def test_a_lost_peer_is_detected_and_named(tmp_path: Path) -> None:
 )
 def test_the_first_failure_decides(failures: dict[int, tuple[int, int]], expected: LaunchResult) -> None:
     seen = {rank: SimpleNamespace(exitcode=code, timestamp=when) for rank, (code, when) in failures.items()}
-    assert launcher._first_failure(seen) == expected
+    assert distributed._first_failure(seen) == expected
 
 
 def test_a_checkpoint_needs_the_same_number_of_processes() -> None:
@@ -221,3 +223,72 @@ def test_peer_loss_has_a_hint_to_resume() -> None:
     error = PeerLostError("Connection closed by peer\nand more")
     assert error.details[0] == "Connection closed by peer"
     assert error.hint is not None and "--resume" in error.hint
+
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no anonymous files")
+
+OTHER = """
+import sys
+from rnnkit.training.distributed import attach_shared_memory
+rows = attach_shared_memory(int(sys.argv[1]), int(sys.argv[2]), 2, 3)
+assert rows[0].tolist() == [1.0, 2.0, 3.0]
+rows[1] = rows[0] * 2
+"""
+
+
+REFUSED = """
+import os
+from rnnkit.training.distributed import create_shared_memory
+before = os.listdir("/proc/self/fd")
+try:
+    create_shared_memory(2, 1000)
+except OSError as failure:
+    assert "too large" in str(failure), failure
+else:
+    raise AssertionError
+assert os.listdir("/proc/self/fd") == before
+"""
+
+
+def test_another_process_reads_and_writes_the_same_numbers() -> None:
+    descriptor = create_shared_memory(2, 3)
+    rows = attach_shared_memory(os.getpid(), descriptor, 2, 3)
+    assert torch.equal(rows, torch.zeros(2, 3))
+    rows[0] = torch.tensor([1.0, 2.0, 3.0])
+    subprocess.run([sys.executable, "-c", OTHER, str(os.getpid()), str(descriptor)], check=True)
+    os.close(descriptor)
+    assert rows[1].tolist() == [2.0, 4.0, 6.0]
+
+
+def test_the_memory_is_freed_with_the_rows() -> None:
+    descriptor = create_shared_memory(1, 1_000_000)
+    rows = attach_shared_memory(os.getpid(), descriptor, 1, 1_000_000)
+    os.close(descriptor)
+    held = Path("/proc/self/maps").read_text()
+    assert rows.sum() == 0
+    assert "rnnkit-sum" in held
+    del rows
+    assert "rnnkit-sum" not in Path("/proc/self/maps").read_text()
+
+
+def test_attaching_to_a_closed_descriptor_fails() -> None:
+    with pytest.raises(OSError, match="No such file"):
+        attach_shared_memory(os.getpid(), -1, 2, 3)
+
+
+def test_attaching_to_another_file_fails(tmp_path: Path) -> None:
+    path = tmp_path / "precious"
+    path.write_bytes(bytes(24))
+    with path.open("r+b") as file, pytest.raises(OSError, match="not the shared memory"):
+        attach_shared_memory(os.getpid(), file.fileno(), 2, 3)
+    descriptor = create_shared_memory(2, 4)
+    with pytest.raises(OSError, match="not the shared memory"):
+        attach_shared_memory(os.getpid(), descriptor, 2, 3)
+    os.close(descriptor)
+    assert path.read_bytes() == bytes(24)
+
+
+def test_a_file_size_limit_raises_and_closes_the_file() -> None:
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+    done = subprocess.run([sys.executable, "-c", limited + REFUSED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -11,9 +11,8 @@ import torch
 from tests.raising import raises
 from tests.training.test_training_step import TEXT, lm_task, precision_task, seq2seq_task
 
-from rnnkit.data.batch_sampler import BatchSampler
+from rnnkit.data.batch_sampler import BatchSampler, ShardSpec, StepIterator
 from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
-from rnnkit.data.step_iterator import ShardSpec, StepIterator
 from rnnkit.errors import TrainingError
 from rnnkit.training import dry_run
 from rnnkit.training.checkpoint import Arrays
@@ -137,7 +136,7 @@ def test_a_batch_that_does_not_fit_is_an_error(failure: Exception, monkeypatch: 
         raise failure
 
     monkeypatch.setattr(task, "compute_loss", fail)
-    with raises(TrainingError, "--batch-tokens", "--columns", "--steps", "--accumulate", "--recompute"):
+    with raises(TrainingError, "--batch-tokens", "--batch-size", "--steps", "--accumulate", "--recompute"):
         check_memory(task, PAIRS, CPU)
 
 

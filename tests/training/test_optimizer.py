@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from rnnkit.models import model_weights
-from rnnkit.training import loss_scaling
-from rnnkit.training.ema import WARMUP
-from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings, UpdateResult
+from rnnkit.training import optimizer
+from rnnkit.training.optimizer import EMA_WARMUP, LossScaler, NetworkOptimizer, OptimizerSettings, UpdateResult
 from rnnkit.training.task import LossScaling
 
 
@@ -75,7 +76,7 @@ def test_ema_follows_its_equation() -> None:
     mean = network.weight.detach().clone()
     for step in range(1, 6):
         optimizer.step(loss(network, seed=step), learning_rate=0.3)
-        kept = min(0.5, (1 + step) / (WARMUP + step))
+        kept = min(0.5, (1 + step) / (EMA_WARMUP + step))
         mean = kept * mean + (1 - kept) * network.weight.detach()
     own = network.weight.detach().clone()
     with optimizer.ema_weights():
@@ -131,8 +132,8 @@ def test_without_loss_scaling_there_is_no_scale() -> None:
 
 
 def test_the_loss_scale_resumes_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**129)
-    monkeypatch.setattr(loss_scaling, "GROWTH_INTERVAL", 2)
+    monkeypatch.setattr("rnnkit.training.optimizer.INITIAL_LOSS_SCALE", 2.0**129)
+    monkeypatch.setattr("rnnkit.training.optimizer.GROWTH_INTERVAL", 2)
     network, optimizer = make(OptimizerSettings("adam", scale_loss=True))
     for step in range(5):
         optimizer.step(loss(network, step), learning_rate=0.1)
@@ -186,3 +187,35 @@ def test_saved_weights_are_the_moving_average(tmp_path: Path) -> None:
         optimizer.save_weights("snapshot", {"step": step})
     names = sorted(path.name for path in (tmp_path / "snapshots").iterdir())
     assert names == ["step-00000002.safetensors", "step-00000003.safetensors"]
+
+
+def test_the_scale_halves_at_an_overflow() -> None:
+    scaler = LossScaler()
+    assert (scaler.scale, scaler.finite_steps) == (2.0**16, 0)
+    scaler.update(finite=False)
+    scaler.update(finite=False)
+    assert (scaler.scale, scaler.finite_steps) == (2.0**14, 0)
+
+
+def test_the_scale_doubles_after_finite_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnkit.training.optimizer.GROWTH_INTERVAL", 3)
+    scaler, seen = LossScaler(), []
+    for finite in (True, True, False, True, True, True, True):
+        scaler.update(finite)
+        seen.append((scaler.scale / 2**16, scaler.finite_steps))
+    assert seen == [(1, 1), (1, 2), (0.5, 0), (0.5, 1), (0.5, 2), (1, 0), (1, 1)]
+
+
+@given(st.lists(st.booleans(), max_size=60), st.integers(0, 60))
+def test_a_restored_scaler_continues_exactly(gradients: list[bool], cut: int) -> None:
+    whole, first, second = LossScaler(), LossScaler(), LossScaler(3.0, 7)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(optimizer, "GROWTH_INTERVAL", 4)
+        for finite in gradients:
+            whole.update(finite)
+        for finite in gradients[:cut]:
+            first.update(finite)
+        second.load_state_dict(first.state_dict())
+        for finite in gradients[cut:]:
+            second.update(finite)
+    assert second == whole

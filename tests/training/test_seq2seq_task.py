@@ -13,14 +13,14 @@ from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.text.special_tokens import BOS, EOS, PAD
 from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings
-from rnnkit.training.seq2seq_task import (
+from rnnkit.training.signals import StopRequest
+from rnnkit.training.training_step import (
     AttentionSupervision,
     Seq2SeqObjective,
     Seq2SeqTask,
     gather_pairs,
     mean_target_nll,
 )
-from rnnkit.training.signals import StopRequest
 
 from .pairs import pack, sentences
 

@@ -17,7 +17,7 @@ from tests.raising import raises
 
 from rnnkit.errors import Interrupted, TrainingError
 from rnnkit.events import Event, Note, Progress, WarningEvent
-from rnnkit.training import checkpoint, metrics
+from rnnkit.training import checkpoint
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.schedules import Schedule
 from rnnkit.training.signals import StopRequest
@@ -101,13 +101,33 @@ def test_a_run_keeps_the_best_weights(tmp_path: Path) -> None:
 
 def test_metrics_are_means_per_token(tmp_path: Path) -> None:
     make(tmp_path)[1].run()
-    first = next(iter(metrics.read(tmp_path / metrics.METRICS_FILE)))
+    first = next(iter(checkpoint.read_metrics(tmp_path / checkpoint.METRICS_FILE)))
     assert first["step"] == 3
     assert first["loss"] == pytest.approx((2 + 4 + 6) / 6)
     assert first["nll"] == pytest.approx((1 + 2 + 3) / 6)
     assert first["gradient_norm"] == pytest.approx(2.0)
     assert first["learning_rate"] == 1.0
     assert first["target_tokens_per_second"] > 0
+
+
+def test_progress_is_reported_from_the_first_step_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two lines of metrics it shows those of the last window, until the new window is long enough."""
+    monkeypatch.setattr("rnnkit.training.trainer.PROGRESS_SECONDS", 0.0)
+    heard: list[Event] = []
+    make(tmp_path, heard=heard, report_every=4, steps=8)[1].run()
+    progress = [event for event in heard if isinstance(event, Progress)]
+    assert [event.done for event in progress] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 8]
+    losses = [event.facts["loss"] for event in progress[1:-1]]
+    assert losses == ["1.000", "1.500", "2.000", "2.500", "2.500", "5.500", "6.000", "6.500"]
+    records = checkpoint.read_metrics(tmp_path / checkpoint.METRICS_FILE)
+    assert len([record for record in records if "loss" in record]) == 2
+
+
+def test_progress_events_are_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnkit.training.trainer.PROGRESS_SECONDS", 60.0)
+    heard: list[Event] = []
+    make(tmp_path, heard=heard, report_every=4, steps=8)[1].run()
+    assert [event.done for event in heard if isinstance(event, Progress)] == [0, 4, 8, 8]
 
 
 def test_early_stopping_ends_training(tmp_path: Path) -> None:
@@ -139,7 +159,9 @@ def test_a_resumed_run_equals_one_never_interrupted(tmp_path: Path, stop_at: int
     assert task.value.tobytes() == whole_task.value.tobytes()
     assert counters.best_step == whole.counters.best_step
     steps = [
-        record["step"] for record in metrics.read(tmp_path / "cut" / metrics.METRICS_FILE) if "validation" in record
+        record["step"]
+        for record in checkpoint.read_metrics(tmp_path / "cut" / checkpoint.METRICS_FILE)
+        if "validation" in record
     ]
     assert steps == [4, 8, 12]
 
@@ -189,14 +211,14 @@ def test_skipped_steps_are_counted_and_reported(tmp_path: Path) -> None:
     scale_losses(task, {1, 2, 4, 7})
     counters = trainer.run()
     assert (counters.step, counters.skipped_steps) == (12, 4), "a skipped step counts as a step of the plan"
-    records = [record for record in metrics.read(tmp_path / metrics.METRICS_FILE) if "loss" in record]
+    records = [record for record in checkpoint.read_metrics(tmp_path / checkpoint.METRICS_FILE) if "loss" in record]
     assert [(record["loss_scale"], record["skipped_steps"]) for record in records] == [(128, 3), (64, 1), (64, 0)]
     assert [record["gradient_norm"] for record in records] == [3, (5 + 6 + 8) / 3, (9 + 10 + 11 + 12) / 4]
     (warning,) = [event.text for event in heard if isinstance(event, WarningEvent)]
     for value in ("step 4", "3 of the last 4 steps", "loss scale is now 128", "--precision bf16"):
         assert value in warning
-    shown = [event.facts.get("skipped") for event in heard if isinstance(event, Progress) and event.facts]
-    assert shown == ["3 steps", "1 steps", None]
+    reported = {event.done: event.facts for event in heard if isinstance(event, Progress) and event.facts}
+    assert [reported[step].get("skipped") for step in (4, 8, 12)] == ["3 steps", "1 step", None]
     assert checkpoint.load(tmp_path / "last").counters["loop"]["skipped"] == 4
 
 
@@ -264,7 +286,7 @@ def test_a_run_without_validation_ends_after_its_steps(tmp_path: Path) -> None:
     assert (counters.step, counters.words, counters.done) == (12, 60, True)
     assert task.kept == [], "without validation no weights are best"
     assert checkpoint.load(tmp_path / "last").counters["loop"]["step"] == 12
-    records = list(metrics.read(tmp_path / metrics.METRICS_FILE))
+    records = list(checkpoint.read_metrics(tmp_path / checkpoint.METRICS_FILE))
     assert [record["step"] for record in records] == [3, 6, 9, 12]
     assert records[0]["words_per_second"] > 0
     assert "target_tokens_per_second" not in records[0]

@@ -1,4 +1,4 @@
-"""Gradient accumulation: the step of one batch with all sentences, and a state from which it resumes exactly."""
+"""Gradient accumulation: the step of one batch with all sentences, exact resuming; and validation loss."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.data.batch_sampler import ShardSpec, StepIterator
 from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
-from rnnkit.data.step_iterator import ShardSpec, StepIterator
 from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.text.special_tokens import EOS
-from rnnkit.training import loss_scaling
 from rnnkit.training.lm_tasks import LanguageModelObjective, LanguageModelTask
 from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings
-from rnnkit.training.seq2seq_task import Seq2SeqObjective, Seq2SeqTask
+from rnnkit.training.signals import StopRequest
+from rnnkit.training.training_step import VALIDATION_BATCH_TOKENS, Seq2SeqObjective, Seq2SeqTask, mean_nll
 
 V = 11
 TEXT = np.array([4, 5, 6, 7, 8, 9, EOS] * 40, np.uint16)
@@ -93,7 +95,8 @@ def test_accumulated_streams_make_the_step_of_all_streams() -> None:
 @pytest.mark.parametrize("arch", ["lstm", "transformer"])
 def test_float16_steps_equal_float32_steps(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With and without gradient accumulation."""
-    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**10)  # the mean of two tokens has a large gradient
+    # The mean of two tokens has a large gradient
+    monkeypatch.setattr("rnnkit.training.optimizer.INITIAL_LOSS_SCALE", 2.0**10)
     exact, whole, parts = (
         precision_task(arch, torch.float32),
         precision_task(arch, torch.float16),
@@ -114,7 +117,7 @@ def test_float16_steps_equal_float32_steps(arch: str, monkeypatch: pytest.Monkey
 
 
 def test_overflowing_steps_are_skipped_until_the_scale_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**24)
+    monkeypatch.setattr("rnnkit.training.optimizer.INITIAL_LOSS_SCALE", 2.0**24)
     task = precision_task("transformer", torch.float16)
     before = weights(task)
     skipped: list[bool] = []
@@ -152,3 +155,54 @@ def test_each_accumulated_batch_carries_a_saved_state() -> None:
     other.load_state_dict(saved)
     assert [other.step(step, 0.01) for step in rest] == expected
     assert all(np.array_equal(array, weights(other)[name]) for name, array in weights(task).items())
+
+
+LENGTHS = (3, 7, 5, 1)
+
+
+def zeros(lengths: tuple[int, ...]) -> SentenceDataset:
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    return SentenceDataset(np.full(offsets[-1], 4, dtype=np.int32), offsets, padded=False)
+
+
+def test_validation_weighs_sentences_by_their_tokens() -> None:
+    """Training mode is restored afterwards."""
+    network, seen = nn.Linear(3, 5), list[int]()
+
+    def batch_nll(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
+        assert not network.training
+        assert not torch.is_grad_enabled()
+        assert device.type == "cpu"
+        seen.extend(batch.tolist())
+        return sum(2.0**row for row in batch.tolist()), sum(LENGTHS[row] for row in batch)
+
+    assert mean_nll(network, [zeros(LENGTHS)], batch_nll, StopRequest()) == 15 / 16
+    assert sorted(seen) == [0, 1, 2, 3]
+    assert network.training
+
+
+def test_all_sides_of_a_batch_fit_its_tokens() -> None:
+    long, sizes = VALIDATION_BATCH_TOKENS // 2, list[int]()
+
+    def batch_nll(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
+        sizes.append(len(batch))
+        return 1.0, 1
+
+    sides = [zeros((1,) * 5), zeros((long,) * 5)]
+    assert mean_nll(nn.Linear(1, 1), sides, batch_nll, StopRequest()) == 1.0
+    assert sorted(sizes) == [1, 2, 2]
+
+
+def test_a_stop_request_ends_validation_without_a_result() -> None:
+    """An error restores training mode."""
+    network, stop = nn.Linear(3, 5), StopRequest()
+
+    def fail(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
+        raise ValueError("no figure")
+
+    with pytest.raises(ValueError, match="no figure"):
+        mean_nll(network, [zeros(LENGTHS)], fail, stop)
+    assert network.training
+    stop.signum = 15
+    assert mean_nll(network, [zeros(LENGTHS)], fail, stop) is None
+    assert network.training

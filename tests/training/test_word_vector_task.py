@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.embeddings.train.corpus import IDS, SEGMENTS, Corpus, open_corpus, write_vocabulary_ids
-from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig, HogwildTrainer
-from rnnkit.embeddings.train.word_composition import whole_word_composition
+from rnnkit.embeddings.corpus import IDS, SEGMENTS, Corpus, open_corpus, write_vocabulary_ids
+from rnnkit.embeddings.embedding_model import whole_word_composition
+from rnnkit.embeddings.hogwild_trainer import EmbeddingTrainingConfig, HogwildTrainer
 from rnnkit.io.npy import NpyWriter
 from rnnkit.kernels.negative_sampling import keep_probabilities, make_noise_distribution
 from rnnkit.kernels.word2vec_chunk import NEGATIVE_SAMPLING, SKIP_GRAM, TrainingMethod

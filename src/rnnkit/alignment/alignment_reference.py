@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rnnkit.alignment.options import HMM, MAX_JUMP, MAX_TENSION, MIN_JUMP_WEIGHT, MIN_TENSION, AlignmentOptions
+from rnnkit.alignment.alignment_models import HMM, MAX_JUMP, MAX_TENSION, MIN_JUMP_WEIGHT, MIN_TENSION, AlignmentOptions
 from rnnkit.kernels.word_alignment import NEIGHBORS
 
 Pair = tuple[Sequence[int], Sequence[int]]

@@ -16,47 +16,34 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.alignment.bitext import Bitext
-from rnnkit.alignment.hmm_alignment import (
+from rnnkit.alignment.alignment_models import (
+    HMM,
+    AlignmentModel,
+    AlignmentOptions,
+    Prior,
     fit_jump_weights,
+    fit_tension,
     initial_jump_weights,
     make_transitions,
+    zero_diagonal_counts,
     zero_hmm_counts,
 )
-from rnnkit.alignment.ibm2 import fit_tension, zero_diagonal_counts
-from rnnkit.alignment.options import HMM, AlignmentOptions
+from rnnkit.alignment.bitext import Bitext
 from rnnkit.alignment.translation_table import count_scale, make_word_pair_table
 from rnnkit.events import Listener, Progress, null_listener
-from rnnkit.kernels.hmm_forward_backward import HmmTransitions, count_hmm_chunk, link_hmm_chunk
-from rnnkit.kernels.ibm2_expectation import DiagonalPrior, count_diagonal_chunk, link_diagonal_chunk
+from rnnkit.kernels.hmm_forward_backward import HmmCounts, HmmTransitions, count_hmm_chunk, link_hmm_chunk
+from rnnkit.kernels.ibm2_expectation import DiagonalCounts, DiagonalPrior, count_diagonal_chunk, link_diagonal_chunk
 from rnnkit.kernels.word_alignment import BitextChunk, WordPairTable, normalize_counts
 
-Prior = DiagonalPrior | HmmTransitions
 T = TypeVar("T")
+Counts = TypeVar("Counts", DiagonalCounts, HmmCounts)
 
 _ROWS_PER_TASK = 1 << 10
-
-
-@dataclass(frozen=True)
-class AlignmentModel:
-    """A trained model of one direction.
-
-    Attributes:
-        table: p(target | source).
-        prior: Alignment prior: the probability of each link before the words are taken into account.
-        tension: How strongly links are drawn to the diagonal.
-        bits: Cross-entropy before each iteration, in bits per target word, shape (iterations,).
-    """
-
-    table: WordPairTable
-    prior: Prior
-    tension: float
-    bits: tuple[float, ...]
 
 
 def train_alignment_model(
@@ -116,7 +103,7 @@ class _EmTraining:
     task: str
     bits: list[float] = field(default_factory=list)
 
-    def run_iteration(self, prior: Prior, zero_counts: Callable[[], Any]) -> Any:
+    def run_iteration(self, prior: Prior, zero_counts: Callable[[], Counts]) -> Counts:
         """Run one EM iteration of the translation table; return the expected counts."""
         self.report()
         counts, bits = self.workers.collect_counts(self.table, prior, zero_counts)
@@ -166,13 +153,17 @@ class _Workers:
         self._bounds = list(pairwise(bitext.chunk_bounds().tolist()))
         self._shape_N = bitext.shapes()[1]
 
-    def collect_counts(self, table: WordPairTable, prior: Prior, zero_counts: Callable[[], Any]) -> tuple[Any, float]:
+    def collect_counts(
+        self, table: WordPairTable, prior: Prior, zero_counts: Callable[[], Counts]
+    ) -> tuple[Counts, float]:
         """Run the E-step; return the expected counts of all sentences and the bits per target word."""
         counts_per_thread = [zero_counts() for _ in range(self._threads)]
-        available: SimpleQueue[Any] = SimpleQueue()
+        available: SimpleQueue[Counts] = SimpleQueue()
         for counts in counts_per_thread:
             available.put(counts)
-        count_chunk: Any = count_hmm_chunk if isinstance(prior, HmmTransitions) else count_diagonal_chunk
+        count_chunk: Callable[..., float] = (
+            count_hmm_chunk if isinstance(prior, HmmTransitions) else count_diagonal_chunk
+        )
 
         def count(chunk: BitextChunk) -> float:
             counts = available.get()
@@ -202,7 +193,7 @@ class _Workers:
 
     def predict_links(self, table: WordPairTable, prior: Prior) -> NDArray[np.int32]:
         """Return the source position of each target word, or NULL_LINK."""
-        link_chunk: Any = link_hmm_chunk if isinstance(prior, HmmTransitions) else link_diagonal_chunk
+        link_chunk: Callable[..., None] = link_hmm_chunk if isinstance(prior, HmmTransitions) else link_diagonal_chunk
 
         def link(chunk: BitextChunk) -> NDArray[np.int32]:
             link_T = np.empty(len(chunk.target_T), dtype=np.int32)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import atomic_directory
 from rnnkit.io.npy import IntArray, open_array
+from rnnkit.json_types import JsonMapping
 from rnnkit.text.special_tokens import EOS, NAMES, UNK
 
 KIND: Final = "shortlist"
@@ -183,7 +184,7 @@ def write_shortlist(
     always_F: NDArray[np.int32],
     target_size: int,
     *,
-    options: Mapping[str, Any],
+    options: JsonMapping,
     inputs: Mapping[str, str],
 ) -> None:
     """Write a shortlist directory atomically.

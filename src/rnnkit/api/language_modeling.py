@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Self
 
 from rnnkit.api.translation import BATCH_TOKENS, sampling_options
-from rnnkit.decoding.generate import GenerationOptions, TextGenerator, generate_lines
-from rnnkit.decoding.infill import fill_lines
+from rnnkit.decoding.generate import GenerationOptions, TextGenerator, fill_lines, generate_lines
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.errors import DataError
-from rnnkit.evaluation import lm_scorer, mixture
+from rnnkit.evaluation import interpolation, lm_scorer
 from rnnkit.evaluation.lm_scorer import Scorer
 from rnnkit.models import lm_store
 from rnnkit.models.lm_store import LoadedMaskedLM
@@ -78,9 +77,9 @@ class LanguageModel:
 
     def _log_probs(self, lines: Iterable[str]) -> Iterator[tuple[float, int]]:
         """Log-probability and tokens of each line, EOS included."""
-        components = mixture.Mixture(self._scorer).start(())
+        components = interpolation.Mixture(self._scorer).start(())
         for block in lm_scorer.encode_lines(lines, self._scorer):
-            (log_p_N,) = mixture.component_log_probs(components, [block.text])
+            (log_p_N,) = interpolation.component_log_probs(components, [block.text])
             for start, end in zip(block.text.offsets[:-1], block.text.offsets[1:], strict=True):
                 yield float(log_p_N[start:end].sum()), int(end - start)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rnnkit.errors import ArtefactError
 from rnnkit.io import manifest
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 
 if TYPE_CHECKING:
     from rnnkit.api.language_modeling import LanguageModel, MaskedLanguageModel, NgramModel

@@ -10,8 +10,7 @@ from rnnkit.options.declare import check
 
 if TYPE_CHECKING:
     from rnnkit.evaluation.translation_metrics import MetricScore
-    from rnnkit.stages.training.ngram_training import NgramTrainingCost, NgramTrainingResult
-    from rnnkit.stages.training.run_folder import TrainingResult
+    from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainingResult
     from rnnkit.stages.training.train_embeddings import EmbeddingTrainingEstimate, TrainEmbeddingsResult
     from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
     from rnnkit.stages.training.train_lm_options import TrainLMOptions

@@ -11,7 +11,7 @@ from typing import TypedDict, Unpack, overload
 
 import torch
 
-from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED
+from rnnkit.decoding.constraints import UNCONSTRAINED
 from rnnkit.decoding.rescoring import score_pairs
 from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions, max_training_lengths

@@ -2,8 +2,8 @@
 
 import sys
 
-from rnnkit.system import installation
+from rnnkit.system import interpreter
 
 # Here and not in `main`: the imports that lead there would fail first.
-if (_refusal := installation.unsupported_platform()) is not None:
+if (_refusal := interpreter.unsupported_platform()) is not None:
     sys.exit(f"error: {_refusal}")

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, NoReturn
 
 import typer
 
 import rnnkit
-from rnnkit.cli import evaluation, failures, files, pages, showing, signature, suggestions, text, training, use
-from rnnkit.cli.command import Command, register, register_name, spellings
-from rnnkit.errors import UsageError, escape_control
+from rnnkit.cli import (
+    arguments,
+    environment,
+    evaluation,
+    failures,
+    files,
+    pages,
+    showing,
+    text,
+    training,
+    use,
+    worker,
+)
+from rnnkit.cli.command import Command, register, register_name
+from rnnkit.cli.console import YELLOW, write_line
+from rnnkit.errors import escape_control
+from rnnkit.options.declare import Parameter
 
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Text": text.COMMANDS,
@@ -25,6 +39,9 @@ GROUPS: dict[str, tuple[Command, ...]] = {
 """Every command, under its heading in `rnnkit --help`."""
 
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
+
+TRAINING = ("train-seq2seq", "train-lm")
+"""What `rnnkit train` chooses from."""
 
 SUMMARY = """From raw text files to trained, scored sequence models. Every command reads files and writes files;
 each has a default place for them inside one folder, `work`, so that the chain below runs as it is typed."""
@@ -81,7 +98,7 @@ def build(full: Collection[Command], table: str = "") -> typer.Typer:
     for command in COMMANDS.values():
         panel = panels.get(command.name, "")
         if command in full:
-            register(app, command, panel, table or command.name, list(COMMANDS))
+            register(app, command, panel, table or command.name, COMMANDS)
         else:
             register_name(app, command, panel)
     return app
@@ -107,41 +124,38 @@ def _dispatch(words: Sequence[str]) -> int:
     """Let Typer parse the words and call the command that the first word names."""
     if len(words) == 2 and words[0] == "--show-completion":  # Typer's own takes no shell where it can detect one
         os.environ[COMPLETION] = f"source_{words[1]}"
-    completing = COMPLETION in os.environ
-    table = words[0] if words else ""
-    if table == "train" and not completing and not {"-h", "--help"} & {*words}:
-        _refuse_unknown(words[1:], "train", {**spellings(COMMANDS["train-seq2seq"]), **spellings(COMMANDS["train-lm"])})
-        words = [training.command_for(words[1:]), *words[1:]]
-    named = COMMANDS.get(words[0]) if words else None
-    if named is not None:
-        options_type = named.options_type
-        if not signature.takes_signs(options_type):
-            flags = spellings(named)
-            taking = {flag for flag, has_value in flags.items() if has_value}
-            suggestions.refuse_single_hyphens(words[1:], named.name, taking, flags)
-        signature.refuse_empty_paths(words[1:], options_type)
-        words = [named.name, *signature.separate_values(words[1:], options_type)]
-    full = COMMANDS.values() if completing else [named] if named else []
-    shown = list(words) if words or completing else ["--help"]
-    code = build(full, table)(shown, prog_name="rnnkit", standalone_mode=False)
-    return failures.USAGE if not words and not completing else code if isinstance(code, int) else failures.DONE
+    if COMPLETION in os.environ:
+        return _call(build(COMMANDS.values()), words)
+    if not words:
+        _call(build(()), ["--help"])
+        return failures.USAGE
+    command = COMMANDS.get(words[0])
+    if command is None:
+        return _call(build(()), words)
+    rest = words[1:]
+    if command.name == "train" and not {"-h", "--help"} & {*rest}:
+        shared = [each for name in TRAINING for each in COMMANDS[name].parameters]
+        chosen = training.command_for(_resolve(rest, command, shared, quiet=True))
+        command = COMMANDS[chosen]
+    resolved = _resolve(rest, command, command.parameters, quiet="--quiet" in rest)
+    return _call(build([command], table=words[0]), [command.name, *resolved])
 
 
-def _refuse_unknown(words: Sequence[str], command: str, flags: Mapping[str, bool]) -> None:
-    """Refuse options that no training command has, before the data decides which one runs.
+def _call(app: typer.Typer, words: Sequence[str]) -> int:
+    code = app(list(words), prog_name="rnnkit", standalone_mode=False)
+    return code if isinstance(code, int) else failures.DONE
 
-    Raises:
-        UsageError: There is such an option.
-    """
-    taking = {flag for flag, has_value in flags.items() if has_value}
-    suggestions.refuse_single_hyphens(words, command, taking, flags)
-    for before, word in zip(["", *words], words, strict=False):
-        name = word.partition("=")[0]
-        if word == "--":
-            return
-        if name.startswith("--") and name not in flags and before not in taking:
-            hint = suggestions.for_option(name, command, flags) or f"`rnnkit {command} --help` lists what there is"
-            raise UsageError(f"no such option: {name}", hint=hint, option=name)
+
+def _resolve(words: Sequence[str], command: Command, parameters: Sequence[Parameter], quiet: bool) -> list[str]:
+    """The words of a command as Typer expects them; `quiet` suppresses warnings about former names."""
+
+    def warn(message: str) -> None:
+        if not quiet and not worker.silent():
+            write_line(message, ("warning:", YELLOW))
+
+    for message in environment.apply_former_names(os.environ, parameters):
+        warn(message)
+    return arguments.resolve(words, command.name, arguments.flags_of(parameters), command.is_signed, warn)
 
 
 def _show_version(wanted: bool) -> None:

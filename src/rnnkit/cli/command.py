@@ -5,26 +5,26 @@ The options class of the stage becomes the signature of the command (`signature`
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from rnnkit.cli import config_file, failures, pages, paths, signature, worker
+from rnnkit.cli import config_file, environment, failures, pages, paths, signature, worker
 from rnnkit.cli.console import Console
 from rnnkit.errors import escape_json, escape_line
 from rnnkit.events import WarningEvent
-from rnnkit.options.declare import declaration_of, flags_of, option, typed_fields
+from rnnkit.json_types import JsonMapping, JsonValue
+from rnnkit.options.declare import Parameter, option, parameters_of
 from rnnkit.options.record import to_toml
 from rnnkit.system.machine import available_cores, limit_library_threads
-from rnnkit.training.distributed import rank_from_environment
+from rnnkit.training.process_group import rank_from_environment
 
 _CAPITALS = {"lm": "LM", "seq2seq": "Seq2Seq"}
 """Words of a command's name that its options class spells otherwise than with one capital."""
@@ -32,11 +32,10 @@ _CAPITALS = {"lm": "LM", "seq2seq": "Seq2Seq"}
 
 @dataclass(frozen=True)
 class GlobalOptions:
-    """Options of every command; `--config` is declared in `register`."""
+    """Options of every command."""
 
-    print_config: bool = option(
-        False, help="Print the resolved options as TOML and stop.", panel="Command", flags=("--print-config",)
-    )
+    config: Path | None = option(None, help="TOML file with one table per command.", panel="Command")
+    print_config: bool = option(False, help="Print the resolved options as TOML and stop.", panel="Command", once=True)
     json: bool = option(False, help="Print the result as one JSON object.", panel="Command")
     quiet: bool = option(False, help="Only print results and errors.", panel="Command")
     debug: bool = option(False, help="Show a traceback if the command fails.", panel="Command")
@@ -96,8 +95,20 @@ class Command:
         stage_options: type[Any] = getattr(self.stage, f"{''.join(words)}Options")
         return stage_options
 
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The options of the stage and those of every command that the stage does not declare itself."""
+        own = parameters_of(self.options_type)
+        hidden = {each.name for each in own} | (set() if self.json else {"json"})
+        return [*own, *(each for each in parameters_of(GlobalOptions) if each.name not in hidden)]
 
-def register(app: typer.Typer, command: Command, panel: str, table: str, commands: Collection[str]) -> None:
+    @property
+    def is_signed(self) -> bool:
+        """Whether an argument may begin with a minus sign, as in `king - man`."""
+        return any(each.declared.signed for each in self.parameters)
+
+
+def register(app: typer.Typer, command: Command, panel: str, table: str, commands: Mapping[str, Command]) -> None:
     """Add a command with all its options.
 
     Args:
@@ -105,47 +116,31 @@ def register(app: typer.Typer, command: Command, panel: str, table: str, command
         command: The command.
         panel: Its group in `rnnkit --help`.
         table: Its table in a configuration file.
-        commands: Names of all commands, for the tables of a configuration file.
+        commands: All commands.
     """
-    stage_options = command.options_type
-    parameters = signature.parameters(stage_options)
-    parameters += signature.parameters(GlobalOptions, skip=_not_global(command))
-    names = [parameter.name for parameter in parameters]
-    fields = [*typed_fields(stage_options), *typed_fields(GlobalOptions)]
-    booleans = {field.name for field, wanted in fields if wanted is bool}
+    parameters = command.parameters
 
     def load(context: typer.Context, value: Path | None) -> Path | None:
         if value is not None:
-            context.default_map = config_file.read_table(value, table, names, commands, booleans)
+            context.default_map = config_file.read_table(value, table, parameters, commands)
         return value
 
-    info = typer.Option("--config", envvar="RNNKIT_CONFIG", help="TOML file with one table per command.", is_eager=True,
-                        callback=load, show_default=signature.NO_VALUE, rich_help_panel="Command")  # fmt: skip
-    kind = inspect.Parameter.KEYWORD_ONLY
-    parameters.append(inspect.Parameter("config", kind, default=None, annotation=Annotated[Path | None, info]))
-    parameters.sort(key=lambda each: pages.ORDER.get(_panel(each), 2))
-
-    def call(**values: Any) -> None:
+    def call(**values: JsonValue) -> None:
         debug = failures.debugging(os.environ) or bool(values.get("debug"))
-        if code := failures.guard(lambda: invoke(command, values), debug):
+        if code := failures.guard(lambda: invoke(command, values, commands), debug):
             raise typer.Exit(code)
 
-    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    text = inspect.cleandoc(stage_options.__doc__ or "").partition("\n\nAttributes:")[0]
-    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+    call.__signature__ = signature.signature(parameters, {"config": load})  # type: ignore[attr-defined]
+    text = inspect.cleandoc(command.options_type.__doc__ or "").partition("\n\nAttributes:")[0]
     app.command(
         command.name,
-        help=pages.escape(text),
+        help=pages.escape("\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))),
         short_help=command.summary,
         epilog=pages.example(command.stage.EXAMPLE),
         cls=pages.CommandPage,
         rich_help_panel=panel,
-        context_settings={"ignore_unknown_options": signature.takes_signs(stage_options)},
+        context_settings={"ignore_unknown_options": command.is_signed},
     )(call)
-
-
-def _panel(parameter: inspect.Parameter) -> str:
-    return str(parameter.annotation.__metadata__[0].rich_help_panel)
 
 
 def register_name(app: typer.Typer, command: Command, panel: str) -> None:
@@ -157,17 +152,16 @@ def register_name(app: typer.Typer, command: Command, panel: str) -> None:
     app.command(command.name, help=command.summary, rich_help_panel=panel)(call)
 
 
-def invoke(command: Command, values: Mapping[str, Any]) -> int | None:
+def invoke(command: Command, values: JsonMapping, commands: Mapping[str, Command]) -> int | None:
     """Run a command, or print its options with `--print-config`.
 
     Args:
         command: The command.
         values: Converted values by parameter.
+        commands: All commands.
     """
     common = signature.build(GlobalOptions, values)
     options = signature.build(command.options_type, values)
-    if signature.takes_signs(command.options_type):
-        signature.refuse_unknown(command.options_type, values, command.name)
     worker.require_single_process(command.name, options)
     quiet = bool(getattr(options, "quiet", common.quiet))
     with Console(quiet=quiet, json=command.json and common.json, debug=common.debug, silent=worker.silent()) as console:
@@ -177,39 +171,25 @@ def invoke(command: Command, values: Mapping[str, Any]) -> int | None:
         from rnnkit.kernels import kernel_cache
 
         paths.check(options)
-        if values.get("config") is not None:
+        if common.config is not None:
             from rnnkit.stages import outputs
 
             for output in outputs.output_paths(options):
-                outputs.check_not_inputs(output, [values["config"]])
-        _warn_of_many_processes(options, console)
+                outputs.check_not_inputs(output, [common.config])
+        for text in _warnings(command, options, commands):
+            console.listen(WarningEvent(text))
         limit_library_threads()
         with kernel_cache.report_warnings_to(console.listen):
             return command.act(command.stage, options, console)
 
 
-def _warn_of_many_processes(options: Any, console: Console) -> None:
-    """More processes than cores are slower than fewer, and take more memory."""
+def _warnings(command: Command, options: object, commands: Mapping[str, Command]) -> Iterator[str]:
+    if rank_from_environment().world_size > 1:
+        return  # the process that started this one has printed them
+    yield from environment.unread_variables(
+        os.environ, command.parameters, lambda: [each for other in commands.values() for each in other.parameters]
+    )
     processes, cores = getattr(options, "processes", 1), available_cores()
-    if processes > cores and rank_from_environment().world_size == 1:
+    if processes > cores:  # slower than fewer, and more memory
         have = "1 core" if cores == 1 else f"{cores} cores"
-        console.listen(WarningEvent(f"{processes} processes share {have}: --processes {cores} is faster"))
-
-
-def spellings(command: Command) -> dict[str, bool]:
-    """Every flag of a command, and whether a value follows it."""
-    fields = [*typed_fields(command.options_type), *typed_fields(GlobalOptions)]
-    flags = {
-        flag: wanted is not bool
-        for field, wanted in fields
-        if not declaration_of(field).argument
-        for spelled in flags_of(field, wanted)
-        for flag in spelled.split("/")
-    }
-    return {**flags, "--config": True, "--help": False, "-h": False}
-
-
-def _not_global(command: Command) -> list[str]:
-    """Global options that this command does not have, or that its stage declares itself."""
-    own = [field.name for field in dataclasses.fields(command.options_type)]
-    return own if command.json else [*own, "json"]
+        yield f"{processes} processes share {have}: --processes {cores} is faster"

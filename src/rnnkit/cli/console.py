@@ -1,6 +1,7 @@
 """Output of a command: results on standard output, everything else on standard error.
 
-Progress is a bar on a terminal, and a plain line every ten seconds elsewhere, so that a log file stays readable.
+Progress is a bar on a terminal (`progress_display.py`), and a plain line every ten seconds elsewhere, so that a log
+file stays readable.
 `NO_COLOR` and `TERM=dumb` are respected. If the reader of standard error closes it, the work continues silently.
 """
 
@@ -13,26 +14,17 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
+from rnnkit.cli.progress_display import WORKING, Pace, ProgressDisplay, format_rate
 from rnnkit.errors import escape_control, escape_json, escape_line
-from rnnkit.events import Event, Note, Progress, WarningEvent
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
+from rnnkit.events import Event, Note, Progress, Status, WarningEvent
 
 INTERVAL = 10.0
 """Seconds between two plain lines about the same task."""
 
-REDRAW = 0.1
-"""Seconds between two drawings of the same bar."""
-
 AT_ONCE = 1.0
 """Work of fewer seconds than this leaves no line."""
-
-BAR_WIDTH = 12
-"""Columns of a bar: the shortest on which 10 % can be told from 20 %."""
 
 RED, YELLOW = "1;31", "33"
 
@@ -42,12 +34,10 @@ Mark = tuple[str, str]
 
 @dataclass
 class _Task:
-    """State of a task on display: when and where it began, and when it was last drawn."""
+    """State of a running task, and when its last plain line was written."""
 
-    started: float
-    first: int
+    pace: Pace
     shown: float
-    bar: TaskID | None = None
 
 
 class Console:
@@ -76,9 +66,12 @@ class Console:
         self._clock = clock
         self._tasks: dict[str, _Task] = {}
         self._animated = is_animated(sys.stderr)
-        self._bars: Bars | None = None
+        self._display = ProgressDisplay(clock)
 
     def __enter__(self) -> Console:
+        if self._animated and not self.quiet:
+            _open_displays.append(self._display)
+            self._display.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,11 +87,14 @@ class Console:
                     self._write_note(escape_line(text))
                 case WarningEvent(text):
                     self._write_note(escape_line(text), ("warning:", YELLOW))
+                case Status(text):
+                    self._display.set_status(text)
                 case Progress():
                     self._follow(event)
         except OSError:  # a closed terminal or pipe
             self.quiet = True
-            self._bars = None
+            with contextlib.suppress(OSError):
+                self._display.stop()
 
     def words(self) -> list[str]:
         """Flags of a command with a console like this one."""
@@ -113,18 +109,19 @@ class Console:
         """Print one line of data on standard output: unchanged, or escaped and flushed on a terminal."""
         if self._silent:
             return
-        live = sys.stdout.isatty()
-        if live:
-            self._clear()
-        sys.stdout.write(f"{escape_control(line) if live else line}\n")
-        if live:
+        if not sys.stdout.isatty():
+            sys.stdout.write(f"{line}\n")
+            return
+        with self._display.lock:
+            self._display.clear()
+            self._display.set_status(WORKING)
+            sys.stdout.write(f"{escape_control(line)}\n")
             sys.stdout.flush()
 
     def write_aside(self, line: str) -> None:
         """Print one line of the result on standard error, if standard output has lines of another kind."""
         if self._silent:
             return
-        self._clear()
         with contextlib.suppress(OSError):  # a closed terminal or pipe
             write_line(line)
 
@@ -152,56 +149,38 @@ class Console:
                 self.note(line)
 
     def close(self) -> None:
-        """Remove the bars from the terminal."""
-        self._clear()
+        """Remove the bars from the terminal, for good."""
+        if self._display in _open_displays:
+            _open_displays.remove(self._display)
+        self._display.stop()
         self._tasks.clear()
 
     def _follow(self, event: Progress) -> None:
         now = self._clock()
-        task = self._tasks.get(event.task)
-        if task is None:
-            task = self._tasks[event.task] = _Task(now, event.done, now)
+        task = self._tasks.setdefault(event.task, _Task(Pace.begin(event, now), now))
+        task.pace.update(event, now)
+        if self._animated:
+            self._display.follow(event, task.pace)
         if event.finished:
-            self._finish(event, self._tasks.pop(event.task), now)
-        elif now - task.shown >= (REDRAW if self._animated else INTERVAL):
+            self._finish(event, self._tasks.pop(event.task).pace, now)
+        elif now - task.shown >= INTERVAL and not self._animated:
             task.shown = now
-            if self._animated:
-                self._draw(event, task, now)
-            else:
-                self._write_note(escape_line(f"{event.task}: {', '.join(_words(event, task, now))}"))
+            self._write_note(escape_line(f"{event.task}: {', '.join(_words(event, task.pace, now))}"))
 
-    def _finish(self, event: Progress, task: _Task, now: float) -> None:
-        """Replace the bar with one line, unless the task was short or is part of a running task."""
-        if self._bars and task.bar is not None:
-            self._bars.remove_task(task.bar)
-        if self._tasks:
-            return
-        self._clear()
-        if now - task.started >= AT_ONCE:
-            total = f"{event.done:,} {event.unit} in {duration(now - task.started)}"
+    def _finish(self, event: Progress, pace: Pace, now: float) -> None:
+        """Write one line, unless the task was short or is part of a running task."""
+        if not self._tasks and now - pace.started >= AT_ONCE:
+            total = f"{amount(event.done, event.unit)} in {duration(now - pace.started)}"
             self._write_note(escape_line(f"{event.task}: {', '.join([total, *_facts(event)])}"))
 
-    def _draw(self, event: Progress, task: _Task, now: float) -> None:
-        if self._bars is None:
-            self._bars = _new_bars()
-            for other in self._tasks.values():
-                other.bar = None
-            self._bars.start()
-        words = escape_line("  ".join(_words(event, task, now)))
-        if task.bar is None:
-            task.bar = self._bars.add_task(escape_line(event.task), total=event.total, words=words)
-        self._bars.update(task.bar, completed=event.done, total=event.total, words=words, refresh=True)
-
-    def _clear(self) -> None:
-        if self._bars is not None:
-            self._bars.stop()
-            self._bars = None
-
     def _write_note(self, text: str, mark: Mark | None = None) -> None:
-        if self._bars is not None:
-            self._bars.console.print(_marked(text, mark), markup=False, highlight=False, soft_wrap=True)
-        else:
+        self._display.set_status(WORKING if not self._tasks else "")
+        if not self._display.write(_marked(text, mark)):
             write_line(text, mark)
+
+
+_open_displays: list[ProgressDisplay] = []
+"""Displays whose bars may be on the terminal."""
 
 
 def write_line(text: str, mark: Mark | None = None) -> None:
@@ -211,8 +190,12 @@ def write_line(text: str, mark: Mark | None = None) -> None:
         text: The text; it may hold names and content of files.
         mark: A word before it, and its style.
     """
-    sys.stderr.write(f"{_marked(text, mark)}\n")
-    sys.stderr.flush()
+    with contextlib.ExitStack() as stack:
+        for display in _open_displays:
+            stack.enter_context(display.lock)
+            display.clear()
+        sys.stderr.write(f"{_marked(text, mark)}\n")
+        sys.stderr.flush()
 
 
 def _marked(text: str, mark: Mark | None) -> str:
@@ -244,17 +227,23 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def _words(event: Progress, task: _Task, now: float) -> list[str]:
-    """Parts of a progress line, the most important first: count, time left, rate, metrics."""
+def amount(number: int, unit: str) -> str:
+    """A number and its unit, which is given as a plural: `1 step`, `2,000 steps`."""
+    if number == 1:
+        unit = f"{unit[:-3]}y" if unit.endswith("ies") else unit.removesuffix("s")
+    return f"{number:,} {unit}"
+
+
+def _words(event: Progress, pace: Pace, now: float) -> list[str]:
+    """Parts of a plain line, the most important first: count, time left, rate, metrics."""
     share = f" of {event.total:,}" if event.total is not None else ""
     percent = f" ({100 * event.done // event.total}%)" if event.total else ""
     words = [f"{event.done:,}{share} {event.unit}{percent}"]
-    elapsed, done = now - task.started, event.done - task.first
-    if elapsed > 0 and done > 0:
-        if event.total is not None:
-            words.append(f"{duration(elapsed * (event.total - event.done) / done)} left")
-        if not any(name.endswith("/s") for name in event.facts):
-            words.append(f"{done / elapsed:,.{0 if done >= elapsed * 10 else 1}f} {event.unit}/s")
+    left = pace.seconds_left(event, now)
+    if left is not None:
+        words.append(f"{duration(left)} left")
+    if not any(name.endswith("/s") for name in event.facts) and (rate := pace.per_second(event, now)) > 0:
+        words.append(f"{format_rate(rate)} {event.unit}/s")
     return words + _facts(event)
 
 
@@ -262,28 +251,3 @@ def _facts(event: Progress) -> list[str]:
     """Metrics of the stage, rates first: `2,690 tokens/s`, `loss 3.2`."""
     rates = [f"{fact} {name}" for name, fact in event.facts.items() if name.endswith("/s")]
     return rates + [f"{name} {fact}" for name, fact in event.facts.items() if not name.endswith("/s")]
-
-
-def _new_bars() -> Bars:
-    """Bars on standard error, redrawn by events: no thread runs beside the work.
-
-    The bar keeps its width; on a narrow terminal the text behind it is cut.
-    """
-    from rich.console import Console as RichConsole
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bars
-    from rich.table import Column
-
-    return Bars(
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=24)),
-        BarColumn(bar_width=BAR_WIDTH),
-        TextColumn(
-            "{task.fields[words]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
-        ),
-        expand=True,
-        console=RichConsole(stderr=True),
-        transient=True,
-        auto_refresh=False,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )

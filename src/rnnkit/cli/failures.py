@@ -21,7 +21,7 @@ from rnnkit.cli import suggestions, worker
 from rnnkit.cli.console import RED, YELLOW, write_line
 from rnnkit.errors import ConfigError, Interrupted, RnnkitError, UsageError
 from rnnkit.options.declare import did_you_mean
-from rnnkit.system import installation
+from rnnkit.system import interpreter
 from rnnkit.training import signals
 from rnnkit.training.signals import Terminated
 
@@ -89,7 +89,7 @@ def explain(failure: BaseException) -> tuple[str, int]:
     setting = _compiler_setting(failure)
     if setting is not None:
         return str(setting), FAILED
-    broken = installation.explain_import_failure(failure)
+    broken = interpreter.explain_import_failure(failure)
     if broken is not None:
         return str(broken), broken.exit_code
     if isinstance(failure, OSError) and failure.errno is not None:

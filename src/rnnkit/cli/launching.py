@@ -10,10 +10,10 @@ from rnnkit.cli.console import Console
 from rnnkit.errors import TrainingError
 from rnnkit.events import WarningEvent
 from rnnkit.io import manifest
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.options import record
 from rnnkit.system import interpreter
-from rnnkit.training.distributed import rank_from_environment
+from rnnkit.training.process_group import rank_from_environment
 
 
 def wanted(options: Any) -> int:
@@ -41,8 +41,9 @@ def start(command: str, options: Any, processes: int, console: Console) -> int:
     Raises:
         TrainingError: A process was killed.
     """
-    from rnnkit.training.launcher import launch
+    from rnnkit.training.distributed import launch
 
+    console.close()  # the terminal belongs to rank 0
     folder = _folder(options)
     before = _manifest(folder)
     for left in reversed(range(options.restarts + 1)):

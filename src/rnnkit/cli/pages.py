@@ -11,8 +11,8 @@ from typing import Any
 
 import typer.core
 
-ORDER = {"Arguments": 0, "Data": 1, "Output": 3, "Command": 4}
-"""Panels with a fixed position; the others keep the order of their declaration, at 2."""
+FIRST, LAST = ("Arguments", "Data"), ("Output", "Parallel processing", "Command")
+"""Panels with a fixed position; the others keep the order of their declaration, in between."""
 
 
 def markup_mode() -> Any:
@@ -34,6 +34,11 @@ def example(text: str) -> str:
     """Command lines as the epilog of a page; Typer joins lines of a Rich page unless they are paragraphs."""
     lines = text.strip().splitlines()
     return "\n".join(lines) if markup_mode() is None else escape("\n\n".join(["Example:", *lines]))
+
+
+def position(panel: str) -> int:
+    """The rank of a panel among those of a page."""
+    return FIRST.index(panel) - len(FIRST) if panel in FIRST else LAST.index(panel) + 1 if panel in LAST else 0
 
 
 def _write_panels(records: list[tuple[str, tuple[str, str]]], formatter: Any) -> None:

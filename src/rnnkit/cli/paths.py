@@ -8,7 +8,7 @@ from typing import Any
 
 from rnnkit.errors import ArtefactError
 from rnnkit.io import manifest
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 
 FOLDERS = {"model": "model", "models": "model", "data": "data", "tokenizer": "tokenizer", "vectors": "embeddings"}
 """Options that name the folder of an artefact, and its name in a workspace."""

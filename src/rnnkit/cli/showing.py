@@ -11,6 +11,7 @@ from rnnkit.cli.console import Console, duration
 
 def demo(stage: ModuleType, options: Any, console: Console) -> None:
     """Show the score, some translations, some analogies and the picture."""
+    console.close()  # the commands of the demo have the terminal
     result = stage.run(options, console.listen)
     lines = [f"BLEU {result.bleu:.1f} on the test part  {result.signature}"]
     for source, output, reference in result.samples:

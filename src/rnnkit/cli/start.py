@@ -18,7 +18,7 @@ def main() -> None:
     import sys
 
     from rnnkit.errors import escape_control
-    from rnnkit.system import installation, interpreter
+    from rnnkit.system import interpreter
 
     interpreter.protect_imports()
     if interpreter.PARENT_VARIABLE in os.environ:
@@ -26,7 +26,7 @@ def main() -> None:
     try:
         from rnnkit.cli import app
     except Exception as failure:
-        broken = installation.explain_import_failure(failure)
+        broken = interpreter.explain_import_failure(failure)
         if broken is None or "--debug" in sys.argv:
             raise
         sys.stderr.write(f"error: {escape_control(str(broken))}\n")

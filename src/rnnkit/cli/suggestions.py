@@ -5,61 +5,70 @@ No suggestion is better than a wrong one: only a name that differs in a letter o
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Sequence
-
-from rnnkit.errors import UsageError
+from collections.abc import Collection
 
 COMMANDS = {
-    "decode": "translate translator generate predict infer inference interactive onmt_translate fairseq-generate "
-    "marian-decoder transcribe sample complete",
-    "align": "preprocess prepare binarize fairseq-preprocess onmt_preprocess make-data",
-    "vocab": "build-vocab build_vocab onmt_build_vocab vocabulary dictionary",
+    "decode": "translate translator generate predict infer inference interactive onmt_translate "
+    "fairseq-generate marian-decoder transcribe sample complete sockeye-translate fairseq-interactive "
+    "joeynmt-translate marian_decoder trainer.predict pipeline",
+    "align": "preprocess prepare binarize fairseq-preprocess onmt_preprocess make-data "
+    "sockeye-prepare-data sockeye_prepare_data",
+    "vocab": "build-vocab build_vocab onmt_build_vocab vocabulary dictionary marian-vocab sockeye-vocab "
+    "debug-data init-vectors",
     "tokenize": "tokenise spm_train spm_encode spm-train spm-encode bpe subword-nmt learn-bpe apply-bpe encode segment",
     "detokenize": "detokenise spm_decode spm-decode",
     "align-words": "fast_align fast-align giza eflomal",
-    "train": "fit fairseq-train onmt_train learn",
-    "train-lm": "lmplz train_lm language-model",
+    "train": "fit fairseq-train onmt_train learn sockeye-train marian joeynmt-train hydra-train "
+    "fairseq-hydra-train finetune fine-tune",
+    "train-lm": "lmplz train_lm language-model ngram-count ngram_count run_clm run_mlm",
     "train-seq2seq": "seq2seq train_seq2seq train-nmt",
-    "train-embeddings": "word2vec fasttext glove skipgram cbow embed train-vectors train-word2vec",
-    "neighbors": "neighbours most-similar most_similar nearest nn similar",
-    "analogy": "analogies",
+    "train-embeddings": "word2vec fasttext glove skipgram cbow embed train-vectors train-word2vec supervised pretrain",
+    "neighbors": "neighbours most-similar most_similar nearest nn similar print-word-vectors similar_by_word "
+    "similar-by-word",
+    "analogy": "analogies wordsim compute-accuracy compute_accuracy",
     "odd-one-out": "doesnt-match doesnt_match outlier",
-    "score": "perplexity ppl query evaluate-lm",
-    "bleu": "sacrebleu chrf ter multi-bleu evaluate eval",
+    "score": "perplexity ppl query evaluate-lm marian-scorer sockeye-score fairseq-score fairseq-eval-lm "
+    "fairseq-validate ngram eval-lm",
+    "bleu": "sacrebleu chrf ter multi-bleu evaluate eval benchmark accuracy fairseq-bleu",
     "error-rate": "wer cer per ser accuracy error_rate",
     "inspect": "info show describe stats",
     "verify": "check validate",
-    "average": "average-checkpoints average_checkpoints ensemble swa",
+    "average": "average-checkpoints average_checkpoints ensemble swa sockeye-average average_models",
     "plot": "draw curve visualize visualise",
-    "convert-ngrams": "build_binary arpa",
+    "convert-ngrams": "build_binary arpa build-binary",
+    "convert-embeddings": "convert word2vec2tensor save_word2vec_format load_word2vec_format init-vectors",
 }
 """Commands, and what other tools call them."""
 
 OPTIONS = {
-    "learning-rate": "lr eta step-size",
+    "learning-rate": "lr eta step-size initial-learning-rate learn-rate learningrate alpha",
     "arch": "model model-type model-name architecture rnn-type cell-type encoder-type decoder-type rnn net",
-    "hidden": "hidden-size hidden-dim rnn-size units dim-rnn nhid state-size d-model",
-    "embedding": "emb emb-size emb-dim embed-size embed-dim embedding-size embedding-dim word-vec-size emsize",
-    "dimension": "dimensions dim vector-size vectors-size",
-    "layers": "num-layers n-layers nlayers depth enc-layers encoder-layer",
-    "heads": "num-heads n-heads nhead",
-    "batch-tokens": "batch-size batch bs max-tokens",
-    "columns": "batch-size batch bs",
+    "hidden": "hidden-size hidden-dim rnn-size units dim-rnn nhid state-size d-model rnn-num-hidden "
+    "hidden-units enc-hid-size encoder-hidden-size dim-model",
+    "embedding": "emb emb-size emb-dim embed-size embed-dim embedding-size embedding-dim word-vec-size "
+    "emsize dim-emb num-embed encoder-embed-dim src-word-vec-size",
+    "dimension": "dimensions dim vector-size vectors-size size vec-size embedding-dim",
+    "layers": "num-layers n-layers nlayers depth enc-layers encoder-layer encoder-layers enc-depth "
+    "num-encoder-layers encoder-num-layers",
+    "heads": "num-heads n-heads nhead transformer-heads encoder-attention-heads num-attention-heads attention-heads",
+    "batch-tokens": "batch-size batch bs max-tokens mini-batch mini-batch-words batch-type per-device-train-batch-size",
+    "batch-size": "batch bs mini-batch per-device-train-batch-size",
     "steps": "bptt seq-len sequence-length",
-    "epochs": "epoch num-epochs n-epochs max-epoch max-epochs iter niter",
-    "max-steps": "train-steps max-updates max-update num-steps total-steps",
+    "epochs": "epoch num-epochs n-epochs max-epoch max-epochs iter niter after-epochs num-train-epochs max-num-epochs",
+    "max-steps": "train-steps max-updates max-update num-steps total-steps after-batches max-num-updates "
+    "training-steps",
     "clip": "clip-norm grad-clip max-grad-norm gradient-clipping",
-    "warmup": "warmup-steps warmup-updates",
-    "validate-every": "valid-freq eval-every valid-steps eval-steps",
-    "patience": "early-stopping early-stop",
-    "label-smoothing": "smoothing label-smooth",
+    "warmup": "warmup-steps warmup-updates lr-warmup num-warmup-steps learning-rate-warmup",
+    "validate-every": "valid-freq eval-every valid-steps eval-steps validation-freq checkpoint-interval "
+    "save-interval-updates eval-interval evaluation-steps",
+    "patience": "early-stopping early-stop max-num-checkpoint-not-improved early-stopping-patience",
+    "label-smoothing": "smoothing label-smooth label-smoothing-eps label-smoothing-factor smooth",
     "tied": "tie-weights tie",
-    "beam": "beam-size beam-width num-beams",
+    "beam": "beam-size beam-width num-beams beams num-beam",
     "nbest": "n-best num-return-sequences",
-    "alpha": "lenpen length-penalty",
-    "max-length": "max-len max-len-b length maxlen",
-    "no-repeat-ngram": "no-repeat-ngram-size block-ngram-repeat",
+    "length-penalty": "lenpen len-penalty alpha length-penalty-alpha normalize-scores",
+    "max-length": "max-len max-len-b length maxlen max-output-length max-new-tokens max-tokens max-length- factor",
+    "no-repeat-ngram": "no-repeat-ngram-size block-ngram-repeat no-repeat-ngrams",
     "temperature": "temp",
     "device": "gpu cuda gpus use-gpu cpu gpu-id",
     "precision": "fp16 bf16 amp half dtype",
@@ -81,7 +90,40 @@ OPTIONS = {
     "type": "model-type tokenizer-type algorithm",
     "quiet": "silent q",
     "debug": "traceback verbose v",
-    "normalise": "normalize normalization",
+    "normalize": "normalization normalization-rule-name nmt-nfkc",
+    "dropout": "dropout-rate drop-rate dropout-prob drop-prob transformer-dropout hidden-dropout-prob "
+    "dropout-rnn p-drop",
+    "decoder-layers": "dec-layers dec-depth num-decoder-layers",
+    "inner": "transformer-ff transformer-dim-ffn encoder-ffn-embed-dim intermediate-size ff-size ffn-dim "
+    "feed-forward-size",
+    "accumulate": "update-freq accum-count gradient-accumulation-steps optimizer-delay update-interval "
+    "batch-multiplier",
+    "schedule": "lr-scheduler lr-scheduler-type decay-method learning-rate-scheduler-type scheduling lr- schedule",
+    "optimizer": "optim optimiser",
+    "weight-decay": "l2 wd wdecay",
+    "mean-decay": "ema ema-decay exponential-smoothing average-decay",
+    "weight-drop": "wdrop dropconnect rnn-dropout-recurrent",
+    "save-every": "save-checkpoint-steps save-freq save-interval save-steps",
+    "report-every": "disp-freq log-interval logging-steps logging-freq report-freq",
+    "coverage-penalty": "beta cov-penalty",
+    "top-k": "sampling-topk random-sampling-topk topk",
+    "top-p": "sampling-topp random-sampling-topp nucleus topp",
+    "sample": "sampling do-sample",
+    "seed": "random-seed rng-seed manual-seed",
+    "min-count": "word-min-count minfreq min-freq min-frequency words-min-frequency mincount vocab-min-freq",
+    "window": "ws window-size context-size",
+    "negatives": "neg negative negative-samples n-negative",
+    "min-ngram": "minn min-n",
+    "max-ngram": "maxn max-n",
+    "buckets": "bucket",
+    "prune": "gtmin gt3min",
+    "interpolate": "mix-lm lm",
+    "fusion": "lm-path language-model lm-model lm-weight",
+    "embeddings": "pretrained-embeddings pre-word-vecs-enc embedding-vectors pretrained-vectors embedding- file",
+    "shortlist": "lexical-shortlist restrict-lexicon",
+    "constraints": "force-words lexical-constraints",
+    "prefix-file": "force-decode target-prefix tgt-prefix prefix-size",
+    "repair": "ignore-errors skip-errors",
 }
 """Options, and what other tools call them. Of several that a command has, the first is meant."""
 
@@ -127,30 +169,6 @@ def for_option(typed: str, command: str, known: Collection[str]) -> str | None:
             return _ELSEWHERE[command][name]
     near = nearest(wanted, [name for name in names if len(name) > 1])
     return f"did you mean {' or '.join(names[name] for name in near)}?" if near else None
-
-
-def refuse_single_hyphens(words: Sequence[str], command: str, taking: Collection[str], known: Collection[str]) -> None:
-    """Refuse `-src`, which the parser would read as the options `-s -r -c`.
-
-    Args:
-        words: The command's words.
-        command: Its name.
-        taking: Its options that take a value, which may be anything.
-        known: All of its options.
-
-    Raises:
-        UsageError: A word with one hyphen begins like no option with one hyphen, or is a long option's name.
-    """
-    short = {flag for flag in known if not flag.startswith("--")}
-    for before, word in zip(["", *words], words, strict=False):
-        if word == "--":
-            return
-        if not re.fullmatch(r"-[A-Za-z][\w-]+(=.*)?", word) or before in taking:
-            continue
-        name = word.partition("=")[0]
-        if name[:2] not in short or f"-{name}" in known:
-            hint = for_option(name, command, known) or f"`rnnkit {command} --help` lists what there is"
-            raise UsageError(f"no such option: {name}", hint=hint)
 
 
 def nearest(typed: str, known: Collection[str]) -> list[str]:

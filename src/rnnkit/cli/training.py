@@ -12,7 +12,7 @@ from typing import Any
 from rnnkit.cli import launching, paths
 from rnnkit.cli.command import Command
 from rnnkit.cli.console import Console, duration
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.stages.training import train as train_stage
 from rnnkit.system.machine import ResourceLimits, format_bytes
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.errors import UsageError
-from rnnkit.training.distributed import rank_from_environment
+from rnnkit.training.process_group import rank_from_environment
 
 REPORT_DELAY = 0.5
 """Seconds that other ranks wait for rank 0 to print an error that all of them have."""

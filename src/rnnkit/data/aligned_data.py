@@ -15,26 +15,24 @@ Sentence i of one side is the translation of sentence i of the other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final
 
 import numpy as np
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io import manifest
-from rnnkit.io.npy import IntArray, NpyWriter, iterate_blocks, open_array
+from rnnkit.io.npy import IntArray, iterate_blocks, open_array
 from rnnkit.text import token_files
-from rnnkit.text.special_tokens import PAD, UNK
+from rnnkit.text.special_tokens import PAD
 
 KIND: Final = "data"
 VERSION: Final = 1
 PARALLEL: Final = "parallel"
 TEXT: Final = "text"
-
-_UINT16_IDS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -56,150 +54,6 @@ class Padding:
         used = columns < lengths[:, None] if self.side == "right" else columns >= self.length - lengths[:, None]
         rows[used] = ids
         return rows
-
-
-@dataclass(frozen=True)
-class SideCounts:
-    """Counts of one side of one split. EOS counts as a token, PAD does not.
-
-    Attributes:
-        sentences: Number of sentences.
-        tokens: Number of tokens.
-        unknown: Number of UNK among them.
-        longest: Length of the longest sentence.
-    """
-
-    sentences: int
-    tokens: int
-    unknown: int
-    longest: int
-
-
-@dataclass(frozen=True)
-class SplitCounts:
-    """Counts of one split.
-
-    Attributes:
-        sides: Counts of each side.
-        lines: Lines read.
-        dropped: Dropped lines, by reason.
-        truncated: Sentences truncated on any side.
-        blank: Sentences of monolingual data that are only EOS.
-    """
-
-    sides: Mapping[str, SideCounts]
-    lines: int
-    dropped: Mapping[str, int]
-    truncated: int = 0
-    blank: int = 0
-
-    @property
-    def sentences(self) -> int:
-        """Number of sentences written."""
-        return next(iter(self.sides.values())).sentences
-
-    def as_facts(self) -> dict[str, Any]:
-        """Return the counts as recorded in the manifest."""
-        return {
-            "lines": self.lines,
-            "sentences": self.sentences,
-            "tokens": {side: counts.tokens for side, counts in self.sides.items()},
-            "unknown": {side: counts.unknown for side, counts in self.sides.items()},
-            "longest": {side: counts.longest for side, counts in self.sides.items()},
-            "dropped": dict(self.dropped),
-            "truncated": self.truncated,
-            **({"blank": self.blank} if self.blank else {}),
-        }
-
-
-class SentenceWriter:
-    """Writes the sentences of one side of one split to disk, in constant memory.
-
-    A context manager: the files are complete when its block ends.
-
-    Args:
-        folder: Directory of the data.
-        split: Name of the split, such as `train`.
-        language: Name of the side.
-        vocabulary_size: Number of ids; determines the dtype.
-        padding: Fixed length, if any.
-    """
-
-    def __init__(
-        self, folder: Path, split: str, language: str, vocabulary_size: int, padding: Padding | None = None
-    ) -> None:
-        narrow = vocabulary_size <= _UINT16_IDS
-        ids_path, offsets_path = array_paths(folder, split, language)
-        self._ids = NpyWriter(ids_path, np.uint16 if narrow else np.int32)
-        self._offsets = NpyWriter(offsets_path, np.int64)
-        self._padding = padding
-        self._offsets.append(np.zeros(1, np.int64))
-        self._sentences = self._tokens = self._unknown = self._longest = 0
-
-    def append(self, ids: Sequence[int]) -> None:
-        """Append one sentence: its ids with EOS at the end, not padded."""
-        self.extend(np.array(ids, self._ids.dtype), np.array([len(ids)]))
-
-    def extend(self, ids: IntArray, lengths: IntArray) -> None:
-        """Append sentences: their concatenated ids, each with EOS at its end, not padded, and their lengths."""
-        if not len(lengths):
-            return
-        self._sentences += len(lengths)
-        self._tokens += len(ids)
-        self._unknown += int(np.count_nonzero(ids == UNK))
-        self._longest = max(self._longest, int(lengths.max()))
-        if self._padding is not None:
-            ids, lengths = self._padding.apply(ids, lengths), np.full(len(lengths), self._padding.length)
-        self._offsets.append(self._ids.length + np.cumsum(lengths))
-        self._ids.append(ids)
-
-    @property
-    def counts(self) -> SideCounts:
-        """Counts so far."""
-        return SideCounts(self._sentences, self._tokens, self._unknown, self._longest)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close both files."""
-        self._ids.close()
-        self._offsets.close()
-
-
-def write_data_manifest(
-    folder: Path,
-    *,
-    task: str,
-    splits: Mapping[str, SplitCounts],
-    vocabulary_size: Mapping[str, int],
-    padding: Padding | None,
-    options: Mapping[str, Any],
-    inputs: Mapping[str, str],
-) -> None:
-    """Write `meta.json` for the files of all closed writers.
-
-    Args:
-        folder: Directory of the data.
-        task: `parallel` or `text`.
-        splits: Counts of each split.
-        vocabulary_size: Vocabulary size of each side, the source first.
-        padding: Fixed length, if any.
-        options: The resolved options of the command.
-        inputs: sha256 of the vocabularies (`vocabulary`, or `vocabulary.LANG`), the token files, and `tokenizer`.
-    """
-    facts = {
-        "task": task,
-        "sides": list(vocabulary_size),
-        "vocabulary_size": dict(vocabulary_size),
-        "padding": None if padding is None else asdict(padding),
-        "splits": {split: counts.as_facts() for split, counts in splits.items()},
-    }
-    names = [path.name for split in splits for side in vocabulary_size for path in array_paths(folder, split, side)]
-    raw = [raw_text_path(folder, split, side) for split in splits for side in vocabulary_size]
-    names += [path.name for path in raw if path.exists()]
-    files = manifest.describe_files(folder, names)
-    manifest.write(folder / manifest.NAME, manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.data.aligned_data import SentenceDataset
-from rnnkit.data.batch_sampler import BatchSampler, EpochPosition, Ids, pad_sequences
-from rnnkit.data.step_iterator import ShardSpec
+from rnnkit.data.batch_sampler import BatchSampler, EpochPosition, Ids, ShardSpec, pad_sequences
 from rnnkit.io.npy import IntArray
 from rnnkit.text import special_tokens
 

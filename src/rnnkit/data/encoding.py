@@ -1,27 +1,109 @@
-"""Encoding of token lines to ids: filters, truncation, deduplication, and the raw lines of the kept sentences."""
+"""Encoding of token lines to ids: filters, truncation, deduplication, and the raw lines of the kept sentences.
+
+A filter that drops sentences from the training data is a reason and a predicate on the tokens of each side. The first
+filter that matches is counted.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.data import sentence_filters
 from rnnkit.data.aligned_data import raw_text_path
 from rnnkit.data.corpus_splits import CorpusSplit
-from rnnkit.data.sentence_filters import SentenceFilter
 from rnnkit.errors import ArtefactError
 from rnnkit.io.npy import IntArray
 from rnnkit.text.blocks import LineBlock
 from rnnkit.text.special_tokens import EOS, UNK
 from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES, encode_raw_lines, read_raw_lines
+from rnnkit.text.tokenizer import is_feature
+
+EMPTY: Final = "empty"
+TOO_LONG: Final = "too long"
+LENGTH_RATIO: Final = "length ratio"
+LEAKED: Final = "in valid or test"
+DUPLICATE: Final = "duplicate"
+REASONS: Final = (EMPTY, TOO_LONG, LENGTH_RATIO, LEAKED, DUPLICATE)
+"""All reasons, in the order of the filters."""
+
+Sides = Sequence[Sequence[str]]
+"""A sentence: the tokens of its source, and of its target if present."""
+
+_FINGERPRINT_BYTES: Final = 8
+
+
+@dataclass(frozen=True)
+class SentenceFilter:
+    """A reason to drop a sentence.
+
+    Attributes:
+        reason: Name in reports.
+        drops: Returns whether a sentence is dropped.
+    """
+
+    reason: str
+    drops: Callable[[Sides], bool]
+
+
+def empty_filter() -> SentenceFilter:
+    """Drop sentences with an empty side."""
+    return SentenceFilter(EMPTY, lambda sides: not all(sides))
+
+
+def max_length_filter(max_length: int) -> SentenceFilter:
+    """Drop sentences with a side of more than `max_length` tokens, including EOS."""
+    return SentenceFilter(TOO_LONG, lambda sides: max(map(len, sides)) >= max_length)
+
+
+def length_ratio_filter(max_ratio: float, features: bool = False) -> SentenceFilter:
+    """Drop pairs of very different lengths, which are probably not translations.
+
+    Args:
+        max_ratio: Maximum ratio of the lengths in tokens.
+        features: Whether tokens may be features, which are not counted: the other side has no words for them.
+    """
+
+    def drops(sides: Sides) -> bool:
+        lengths = [sum(not is_feature(token) for token in side) if features else len(side) for side in sides]
+        return max(lengths) > max_ratio * min(lengths)
+
+    return SentenceFilter(LENGTH_RATIO, drops)
+
+
+def leakage_filter(held_out: frozenset[int], separator: str = " ") -> SentenceFilter:
+    """Drop sentences that occur, with all sides equal, in held-out data.
+
+    Args:
+        held_out: Fingerprints of the held-out data.
+        separator: As in `fingerprint`.
+    """
+    return SentenceFilter(LEAKED, lambda sides: fingerprint(sides, separator) in held_out)
+
+
+def fingerprint(sides: Sides, separator: str = " ") -> int:
+    """Return an 8-byte hash of a sentence.
+
+    Args:
+        sides: Its tokens.
+        separator: Joins the tokens. With the empty string all segmentations of a text are equal, for tokenizers that
+            represent a space by a token of its own.
+    """
+    text = "\n".join(separator.join(side) for side in sides)
+    return int.from_bytes(blake2b(text.encode("utf-8"), digest_size=_FINGERPRINT_BYTES).digest(), "little")
+
+
+def fingerprints(sentences: Iterable[Sides], separator: str = " ") -> frozenset[int]:
+    """Return the fingerprints of all sentences, for `leakage_filter`."""
+    return frozenset(fingerprint(sides, separator) for sides in sentences)
 
 
 @dataclass(frozen=True)
@@ -52,13 +134,13 @@ class EncodingRules:
 
     def filters(self) -> list[SentenceFilter]:
         """Return the filters of single lines, cheap ones first; deduplication comes after them."""
-        chosen = [sentence_filters.empty_filter()] if self.drop_empty else []
+        chosen = [empty_filter()] if self.drop_empty else []
         if self.max_length is not None:
-            chosen.append(sentence_filters.max_length_filter(self.max_length))
+            chosen.append(max_length_filter(self.max_length))
         if self.max_ratio is not None:
-            chosen.append(sentence_filters.length_ratio_filter(self.max_ratio, self.features))
+            chosen.append(length_ratio_filter(self.max_ratio, self.features))
         if self.held_out is not None:
-            chosen.append(sentence_filters.leakage_filter(self.held_out, self.separator))
+            chosen.append(leakage_filter(self.held_out, self.separator))
         return chosen
 
     def truncate(self, ids: list[int]) -> list[int]:
@@ -135,7 +217,7 @@ class EncodeWorker:
             truncated.append(is_truncated)
             kept_lines.append(index)
             if self._rules.deduplicate:
-                fingerprints.append(sentence_filters.fingerprint(sentence))
+                fingerprints.append(fingerprint(sentence))
         return EncodedBlock(
             blocks[0].lines,
             dropped,
@@ -166,7 +248,7 @@ class Deduplicator:
         for index, fingerprint in enumerate(block.fingerprints.tolist()):
             duplicate[index] = fingerprint in self._seen
             self._seen.add(fingerprint)
-        return block.without(duplicate, sentence_filters.DUPLICATE)
+        return block.without(duplicate, DUPLICATE)
 
 
 class RawLineCopier:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +121,6 @@ def _blocks(sentences: SentenceDataset) -> Iterator[tuple[IntArray, NDArray[np.i
         start = stop
 
 
-def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+def _write_array(archive: zipfile.ZipFile, name: str, array: NDArray[np.generic]) -> None:
     with archive.open(f"{name}.npy", "w") as target:
         np.lib.format.write_array(target, array, allow_pickle=False)

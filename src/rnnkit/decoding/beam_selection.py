@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnkit.decoding.constraints.lexical_constraints import LexicalConstraints
+from rnnkit.decoding.lexical_constraints import LexicalConstraints
 from rnnkit.decoding.stepper import PartialHypotheses
 from rnnkit.text import special_tokens
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rnnkit.decoding.constraints.token_constraints import Constraints
+from rnnkit.decoding.constraints import Constraints
 from rnnkit.decoding.stepper import SearchHypothesis, Stepper
 from rnnkit.text import special_tokens
 

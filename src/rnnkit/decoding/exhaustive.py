@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from rnnkit.decoding.constraints.token_constraints import NO_CONSTRAINTS, BatchConstraints, ConstraintMask
+from rnnkit.decoding.constraints import NO_CONSTRAINTS, BatchConstraints, ConstraintMask
 from rnnkit.decoding.stepper import (
     PartialHypotheses,
     SearchHypothesis,

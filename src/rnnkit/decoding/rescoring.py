@@ -16,7 +16,10 @@ Scoring costs one step per target position, as in greedy search; outputs that al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -25,17 +28,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnkit.data.batch_sampler import pad_sequences, plan_epoch
-from rnnkit.decoding.batch_execution import run_batches
 from rnnkit.decoding.ensemble import Direction, TokenSequence
 from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions, Stepper, normalized_score
-from rnnkit.decoding.translator import TranslationEnsemble
+from rnnkit.decoding.translator import TranslationEnsemble, run_batches
 from rnnkit.errors import DataError
 from rnnkit.text import special_tokens
+from rnnkit.text.tokenizer import Tokenizer, read_raw_text
 
 S = TypeVar("S")
 
 BATCH_TOKENS = 4096
 """Default tokens per batch of `score_pairs`."""
+
+BLOCK_LINES = 2000
+"""Sentence pairs that are sorted by length into batches together."""
 
 
 @torch.inference_mode()
@@ -197,3 +203,51 @@ def _score_in_direction(
             log_p = float(log_p_BKT[sentence, row].sum())
             scored[sentence][ids] = SearchHypothesis(ids, log_p, log_p, attention_TS)
     return scored
+
+
+@dataclass(frozen=True)
+class SentencePair:
+    """A source and target line, truncated to the longest that the model accepts.
+
+    Attributes:
+        source: Source tokens.
+        target: Target tokens.
+        raw_target: The target line that `target` stands for.
+        truncated: Whether either side was longer.
+    """
+
+    source: Sequence[str]
+    target: Sequence[str]
+    raw_target: str
+    truncated: bool
+
+
+def tokenize_pair(source: str, target: str, tokenizer: Tokenizer, most: tuple[int, int]) -> SentencePair:
+    """Tokenize a pair and truncate both sides: attention over one corrupt line takes memory quadratic in its length."""
+    whole_source, whole_target = tokenizer.tokenize(source), tokenizer.tokenize(target)
+    truncated = len(whole_source) > most[0] or len(whole_target) > most[1]
+    tokens = whole_target[: most[1]]
+    return SentencePair(
+        whole_source[: most[0]], tokens, tokenizer.detokenize(tokens) if truncated else target, truncated
+    )
+
+
+def read_pairs(source: Path, target: Path, tokenizer: Tokenizer) -> Iterator[list[tuple[str, str]]]:
+    """Read both files in parallel, in blocks of lines."""
+    lines = zip_longest(read_raw_text(source, tokenizer), read_raw_text(target, tokenizer))
+    block: list[tuple[str, str]] = []
+    for number, (left, right) in enumerate(lines, start=1):
+        if left is None or right is None:
+            short, other = (source, target) if left is None else (target, source)
+            raise DataError(
+                f"{short} has {number - 1:,} lines, {other} has more",
+                hint="both files must have the same number of lines, a translation on each",
+                path=short,
+                line=number,
+            )
+        block.append((left, right))
+        if len(block) == BLOCK_LINES:
+            yield block
+            block = []
+    if block:
+        yield block

@@ -16,12 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnkit.decoding.constraints.token_constraints import (
-    NO_CONSTRAINTS,
-    BatchConstraints,
-    ConstraintMask,
-    check_not_nan,
-)
+from rnnkit.decoding.constraints import NO_CONSTRAINTS, BatchConstraints, ConstraintMask, check_not_nan
 from rnnkit.decoding.stepper import PartialHypotheses, SearchHypothesis, SearchOptions, Stepper, normalized_score
 from rnnkit.text import special_tokens
 

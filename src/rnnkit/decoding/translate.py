@@ -2,12 +2,13 @@
 
 `translate_lines` streams over the input in blocks; within a block, sources are sorted into batches of similar length.
 Each batch is encoded once (`Translator.start_batch`) and decoded by the search that the options select. The output of a
-line does not depend on the other lines of its batch, up to float32 rounding.
+line does not depend on the other lines of its batch, up to float32 rounding. Attention weights align an output with its
+source: they give alignment links, and the source word for an unknown word.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -16,22 +17,14 @@ import torch
 from torch import Tensor
 
 from rnnkit.data.batch_sampler import pad_sequences, plan_epoch
-from rnnkit.decoding.attention_alignment import replace_unknown
-from rnnkit.decoding.batch_execution import run_batches
-from rnnkit.decoding.beam_search import beam_search
-from rnnkit.decoding.constraints.token_constraints import (
-    UNCONSTRAINED,
-    BatchConstraints,
-    ConstrainedSource,
-    Constraints,
-)
+from rnnkit.decoding.beam_search import beam_search, greedy_search
+from rnnkit.decoding.constraints import UNCONSTRAINED, BatchConstraints, ConstrainedSource, Constraints
 from rnnkit.decoding.ensemble import Direction
 from rnnkit.decoding.exhaustive import exhaustive_search
-from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.rescoring import rerank_bidirectional, score_targets
 from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
 from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions, Stepper
-from rnnkit.decoding.translator import TranslationEnsemble, decode_ids
+from rnnkit.decoding.translator import TranslationEnsemble, decode_ids, run_batches
 from rnnkit.errors import DataError
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text import special_tokens
@@ -318,3 +311,61 @@ def detokenize_outputs(
         tokens = tuple(replace_unknown(hypothesis, one, source, is_feature, lexicon) for hypothesis, one in pairs)
     outputs = tuple(model.tokenizer.detokenize(one) for one in tokens) or ("",)
     return TranslatedLine(tuple(source), outputs, tokens, tuple(hypotheses))
+
+
+def replace_unknown(
+    hypothesis: SearchHypothesis,
+    tokens: Sequence[str],
+    source: Sequence[str],
+    is_feature: Callable[[str], bool],
+    lexicon: Mapping[str, str] | None = None,
+) -> tuple[str, ...]:
+    """Replace each <unk> of an output by means of its most attended source token (Luong et al. 2015, arXiv:1410.8206).
+
+    The replacement is the translation of the source token in the lexicon, or else the source token itself. Source
+    features are skipped, because they are not text; the next most attended word takes their place.
+
+    Args:
+        hypothesis: Hypothesis with attention.
+        tokens: Its tokens as text.
+        source: Source tokens as text; they need not be in the vocabulary.
+        is_feature: Returns whether a source token is a feature.
+        lexicon: Translations of source tokens; None to copy all source tokens.
+    """
+    positions = [position for position, token in enumerate(source) if not is_feature(token)]
+    if hypothesis.attention is None or not positions:
+        return tuple(tokens)
+    attended = hypothesis.attention[: len(hypothesis.ids), positions].argmax(-1).tolist()
+    replacements = source if lexicon is None else [lexicon.get(word, word) for word in source]
+    triples = zip(hypothesis.ids, tokens, attended, strict=True)
+    return tuple(
+        replacements[positions[index]] if token_id == special_tokens.UNK else token
+        for token_id, token, index in triples
+    )
+
+
+def most_attended(hypothesis: SearchHypothesis, source_length: int) -> list[int]:
+    """Return the source position with the greatest attention for each output token, EOS excluded.
+
+    A token without any attention, as with monotonic attention after the end of the source, takes the position of the
+    token before it.
+
+    Args:
+        hypothesis: Hypothesis with attention.
+        source_length: Source tokens without EOS; 0 yields no positions.
+
+    Returns:
+        Positions, counted from 0; empty without attention.
+    """
+    if hypothesis.attention is None or not source_length:
+        return []
+    weights_TS = hypothesis.attention[: len(hypothesis.ids), :source_length]
+    positions: list[int] = weights_TS.argmax(-1).tolist()
+    for token in (weights_TS == 0).all(-1).nonzero().flatten().tolist():
+        positions[token] = positions[token - 1] if token else 0
+    return positions
+
+
+def format_pharaoh(hypothesis: SearchHypothesis, source_length: int) -> str:
+    """Format the alignment links of an output as `source-target` pairs, counted from 0, in output order."""
+    return " ".join(f"{source}-{target}" for target, source in enumerate(most_attended(hypothesis, source_length)))

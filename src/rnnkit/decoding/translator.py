@@ -1,11 +1,15 @@
-"""Translation models as one object: ensembles, shallow fusion with language models, vocabulary shortlists."""
+"""Translation models as one object: ensembles, shallow fusion with language models, vocabulary shortlists.
+
+`run_batches` decodes several batches at a time on the CPU, and splits batches that do not fit into memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,13 +24,16 @@ from rnnkit.models import lm_store, store
 from rnnkit.models.steppers import NeuralPrompts, NgramPrompts, TranslationStepper, VocabularyShortlist
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.ngrams import store as ngram_store
+from rnnkit.nn.device import is_out_of_memory
 from rnnkit.text import vocabulary_mapping
-from rnnkit.text.tokenizers.store import read_tokenizer_identity
+from rnnkit.text.tokenizer_store import read_tokenizer_identity
 from rnnkit.text.vocabulary import Vocabulary
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 FusionModel = Callable[[int], Stepper[Any]]
 """Returns the stepper of a language model for a number of empty prompts."""
-
 
 _ENSEMBLE_HINT = "train the models of an ensemble on the same data"
 
@@ -254,3 +261,52 @@ def _check_vocabularies(side: str, first: Path, other: Path) -> None:
             hint=_ENSEMBLE_HINT,
             path=other,
         )
+
+
+def run_batches(
+    work: Callable[[Sequence[T]], list[R]],
+    batches: Iterable[Sequence[T]],
+    too_large: Callable[[T], Exception],
+    workers: int = 1,
+) -> Iterator[list[R]]:
+    """Run a function on batches and yield its results in order.
+
+    Args:
+        work: Returns a result for each item of a batch.
+        batches: The batches, none of them empty.
+        too_large: Makes the exception for an item that does not fit into memory even alone.
+        workers: Threads, each with a batch and one thread for torch; 1 uses the calling thread and all its threads.
+    """
+
+    def run(batch: Sequence[T]) -> list[R]:
+        return split_on_oom(work, batch, too_large)
+
+    if workers <= 1:
+        yield from map(run, batches)
+        return
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield from pool.map(run, batches)
+
+
+def split_on_oom(
+    work: Callable[[Sequence[T]], list[R]], items: Sequence[T], too_large: Callable[[T], Exception]
+) -> list[R]:
+    """Run a function on a batch; if memory does not suffice, on both halves, down to single items.
+
+    Args:
+        work: Returns a result for each item.
+        items: The batch; not empty.
+        too_large: Makes the exception for an item that does not fit into memory even alone.
+    """
+    try:
+        return work(items)
+    except (MemoryError, RuntimeError) as failure:
+        if not is_out_of_memory(failure):
+            raise
+    # Outside the handler the failure and all tensors that its traceback holds are released.
+    if len(items) == 1:
+        raise too_large(items[0])
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    middle = len(items) // 2
+    return [*split_on_oom(work, items[:middle], too_large), *split_on_oom(work, items[middle:], too_large)]

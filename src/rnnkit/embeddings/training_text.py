@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.embeddings.loading import digest_vectors
+from rnnkit.embeddings.queries import digest_vectors
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.io import manifest
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.options.declare import STDIN
 from rnnkit.text.token_files import TRAIN, find_token_files, parse_name
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.train.corpus import WordCounts
+    from rnnkit.embeddings.corpus import WordCounts
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class TrainingText:
         Raises:
             DataError: The text cannot be read, is empty, or has too few words with `min_count` occurrences.
         """
-        from rnnkit.embeddings.train.corpus import write_corpus
+        from rnnkit.embeddings.corpus import write_corpus
 
         if self.paths:
             return write_corpus(self.paths, folder, min_count, listen)
@@ -60,7 +60,7 @@ class TrainingText:
 
     def _write_aligned(self, folder: Path, min_count: int, listen: Listener) -> WordCounts:
         from rnnkit.data.aligned_data import AlignedData
-        from rnnkit.embeddings.train.corpus import select_words, write_aligned_corpus
+        from rnnkit.embeddings.corpus import select_words, write_aligned_corpus
         from rnnkit.text.vocabulary import Vocabulary
 
         assert self.data is not None  # `find_training_text` sets `paths` otherwise

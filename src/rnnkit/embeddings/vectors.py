@@ -7,19 +7,16 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.embeddings import formats
-from rnnkit.embeddings.vector_table import Matrix, VectorTable
+from rnnkit.embeddings.vector_table import Matrix, Subwords, VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import DataError, UsageError
 from rnnkit.options.declare import did_you_mean
-
-if TYPE_CHECKING:
-    from rnnkit.embeddings.subword_ngrams import Subwords
 
 _BLOCK_ROWS = 8192
 _SUGGESTED = 50_000

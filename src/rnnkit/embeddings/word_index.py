@@ -6,7 +6,7 @@ bytes; a hash index is built after MAX_LINEAR_SEARCHES lookups.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final, overload
 
@@ -188,3 +188,45 @@ def _malformed_row(table: bytes, name: str) -> FormatError:
     line = next(malformed, len(lines))
     details = [] if table.endswith(b"\n") else ["the last line does not end: the file may be truncated"]
     return FormatError(f"{name}:{line}: expected `word<TAB>count`", *details, path=name, line=line)
+
+
+def find_words(queries: Iterable[str], words: Iterable[str], ignore_case: bool) -> dict[str, int]:
+    """Map the words of a test set to indices; words without a match are missing from the result.
+
+    An exact match has priority. If case is ignored, a word with the same lower-case form is next. Last is a word that
+    equals the other's upper-case form, such as `STRASSE` for `straße` and `SINIR` for Turkish `sınır`, which lower case
+    does not match. Words with equal upper-case forms, such as `masse` and `maße` or `sinir` and `sınır`, are distinct.
+
+    Args:
+        queries: Words of the test set.
+        words: Words with vectors, the most frequent first; of several equally good matches, the first wins.
+        ignore_case: Whether words match in any case.
+    """
+    wanted = dict.fromkeys(queries)
+    exact: dict[str, int] = {}
+    lower: dict[str, int] = {}
+    upper: dict[str, int] = {}
+    spellings = {form for word in wanted for form in (word, *_upper_forms(word))} if ignore_case else set(wanted)
+    lowered = {word.lower() for word in wanted} if ignore_case else set()
+    for index, word in enumerate(words):
+        if word in spellings:
+            exact.setdefault(word, index)
+        if ignore_case:
+            if (key := word.lower()) in lowered:
+                lower.setdefault(key, index)
+            for form in _upper_forms(word):
+                if form in wanted:
+                    upper.setdefault(form, index)
+    found: dict[str, int] = {}
+    for word in wanted:
+        by_upper = [upper.get(word), *(exact.get(form) for form in _upper_forms(word))] if ignore_case else []
+        last = min((index for index in by_upper if index is not None), default=None)
+        for match in (exact.get(word), lower.get(word.lower()), last):
+            if match is not None:
+                found.setdefault(word, match)
+    return found
+
+
+def _upper_forms(word: str) -> tuple[str, str]:
+    """Return a word in upper case, and with only its first letter in upper case."""
+    return word.upper(), word.capitalize()

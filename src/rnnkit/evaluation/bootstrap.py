@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.evaluation.translation_metrics import MetricScore, MetricSettings, check_same_length, make_metric, to_score
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from sacrebleu.metrics.base import Metric
 
 
 TIE_TOLERANCE = 1e-4
@@ -138,7 +139,7 @@ class _SystemStatistics:
     per_line: NDArray[np.float32]
 
 
-def _collect_statistics(metric: Any, lines: Sequence[str]) -> _SystemStatistics:
+def _collect_statistics(metric: Metric, lines: Sequence[str]) -> _SystemStatistics:
     import numpy as np
 
     statistics = metric._extract_corpus_statistics(lines, None)
@@ -146,7 +147,7 @@ def _collect_statistics(metric: Any, lines: Sequence[str]) -> _SystemStatistics:
     return _SystemStatistics(score, np.array(statistics, dtype=np.float32))
 
 
-def _summarize_resamples(value: float, values: NDArray[Any]) -> ResampledScore:
+def _summarize_resamples(value: float, values: NDArray[np.float64]) -> ResampledScore:
     """Compute the mean and the 95 % interval, which excludes one fortieth of the resamples at either end."""
     import numpy as np
 
@@ -156,7 +157,7 @@ def _summarize_resamples(value: float, values: NDArray[Any]) -> ResampledScore:
     return ResampledScore(value, float(ordered.mean()), float(0.5 * width))
 
 
-def _p_value(differences: NDArray[Any], observed: float) -> float:
+def _p_value(differences: NDArray[np.float64], observed: float) -> float:
     """Compute the share of resamples whose mean-centered difference is at least the observed one; never zero."""
     import numpy as np
 

@@ -21,13 +21,16 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.io.npy import IntArray
+from rnnkit.json_types import JsonObject
 from rnnkit.text import special_tokens
+
+LN10 = math.log(10)
 
 HIGH_UNKNOWN_SHARE = 0.05
 """Share of unknown tokens above which metrics are not comparable with those of other models."""
@@ -159,7 +162,7 @@ class LMScore:
             )
         return found
 
-    def raw_dict(self) -> dict[str, Any]:
+    def raw_dict(self) -> JsonObject:
         """JSON form of the metrics over the raw text, and why they differ from those of `as_dict`."""
         figures = {
             "raw_characters": self.raw_characters,
@@ -170,7 +173,7 @@ class LMScore:
         kinds = [kind for kind in CHANGE_KINDS if kind in self.changes]
         return {**figures, "changed_lines": self.changed, "changes": kinds, "cautions": self.cautions}
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form; values that are infinite or undefined are None."""
         figures = {
             "lines": self.lines,
@@ -286,3 +289,37 @@ def _composed(text: str) -> str:
 
 def _casefold(text: str) -> str:
     return _composed(_composed(text).lower())
+
+
+@dataclass(frozen=True)
+class TokenScore:
+    """Log-probability of a token.
+
+    Attributes:
+        text: The token as it occurs in the text.
+        known: Whether it is in the vocabulary.
+        log_p: ln p.
+    """
+
+    text: str
+    known: bool
+    log_p: float
+
+    @property
+    def line(self) -> str:
+        """Printed form: log10 p, ln p, the token, and `<unk>` after a token that is not in the vocabulary."""
+        return "\t".join([*logarithms(self.log_p), self.text, *([] if self.known else ["<unk>"])])
+
+    def as_dict(self) -> JsonObject:
+        """JSON form."""
+        return {
+            "token": self.text,
+            "known": self.known,
+            "log10": finite(self.log_p / LN10),
+            "ln": finite(self.log_p),
+        }
+
+
+def logarithms(log_p: float) -> tuple[str, str]:
+    """Format a natural logarithm to base 10 and to base e."""
+    return f"{log_p / LN10:.4f}", f"{log_p:.4f}"

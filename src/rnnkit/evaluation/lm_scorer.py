@@ -13,19 +13,18 @@ from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.options.declare import STDIN
-from rnnkit.text import special_tokens
+from rnnkit.text import special_tokens, tokenizer
 from rnnkit.text.lines import batch_lines
-from rnnkit.text.normalizer import NONE
 from rnnkit.text.special_tokens import EOS, UNK
-from rnnkit.text.tokenizers import tokenizer
-from rnnkit.text.tokenizers.features import FEATURE_SEPARATOR
+from rnnkit.text.tokenizer import FEATURE_SEPARATOR
+from rnnkit.text.unicode import NONE
 
 if TYPE_CHECKING:
     import torch
 
     from rnnkit.models.language_model import LanguageModelNetwork
     from rnnkit.ngrams.ngram_model import BackoffModel
-    from rnnkit.text.tokenizers.tokenizer import Tokenizer
+    from rnnkit.text.tokenizer import Tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
 NGRAM = "ngram"
@@ -87,7 +86,7 @@ def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
     """
     from rnnkit.models import lm_store, store
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.text.tokenizers.store import read_tokenizer_identity
+    from rnnkit.text.tokenizer_store import read_tokenizer_identity
     from rnnkit.text.vocabulary import Vocabulary
 
     document = store.read_config(folder)
@@ -114,7 +113,7 @@ def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
 
 if TYPE_CHECKING:
     from rnnkit.data.aligned_data import SentenceDataset
-    from rnnkit.text.tokenizers.tokenizer import Tokenizer
+    from rnnkit.text.tokenizer import Tokenizer
 
 BLOCK_LINES, BLOCK_CHARACTERS = 256, 1 << 15
 """Most lines, and approximate number of characters, scored at once: how far reading runs ahead of the first result."""

@@ -17,7 +17,7 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -240,7 +240,7 @@ def _groups(offsets: IntArray) -> Iterator[tuple[int, int]]:
         first = max(first + 1, end)
 
 
-def _batches(lengths: IntArray, batch_tokens: int) -> Iterator[NDArray[Any]]:
+def _batches(lengths: IntArray, batch_tokens: int) -> Iterator[NDArray[np.intp]]:
     """Yield batches of lines of similar length, the longest first, at least one line each."""
     order = np.argsort(-lengths, kind="stable")
     begin = 0

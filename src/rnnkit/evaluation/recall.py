@@ -21,7 +21,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +31,7 @@ from rnnkit.errors import Interrupted, TrainingError
 from rnnkit.evaluation import gradient_profile
 from rnnkit.evaluation.perplexity import single_thread
 from rnnkit.events import null_listener
+from rnnkit.json_types import JsonMapping
 from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.nn.kinds import Initialization, LanguageArch
 from rnnkit.training.checkpoint import Arrays
@@ -192,7 +192,7 @@ class RecallTask:
         """Restore the state of a `state_dict`."""
         self._optimizer.load_state_dict(state)
 
-    def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
+    def save_weights(self, name: str, facts: JsonMapping) -> None:
         """Write the weights."""
         self._optimizer.save_weights(name, facts)
 

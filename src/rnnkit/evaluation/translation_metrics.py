@@ -15,11 +15,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import ConfigError, DataError
+from rnnkit.json_types import JsonObject
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.base import Metric, Score
 
 METRICS = ("bleu", "chrf", "ter")
 TOKENIZERS = (
@@ -129,7 +133,7 @@ class MetricScore:
         """Format the score as the `sacrebleu` command prints it."""
         return f"{self.label()} = {self.number(width)} {self.detail}".rstrip()
 
-    def as_dict(self, width: int) -> dict[str, Any]:
+    def as_dict(self, width: int) -> JsonObject:
         """JSON form, rounded to `width` decimal places."""
         return {
             "name": self.name,
@@ -172,7 +176,7 @@ def sentence_scores(
 
 def make_metric(
     settings: MetricSettings, references: Sequence[Sequence[str]] | None = None, by_sentence: bool = False
-) -> Any:
+) -> Metric:
     """Create sacreBLEU's metric. References given here are processed once and reused for all hypotheses.
 
     Raises:
@@ -193,7 +197,7 @@ def make_metric(
         raise _tokenizer_error(settings.tokenize, error) from error
 
 
-def make_tokenizer(name: str) -> Any:
+def make_tokenizer(name: str) -> Callable[[str], str]:
     """Create a tokenizer of sacreBLEU: a function from a line to its tokens joined by spaces.
 
     Raises:
@@ -202,12 +206,13 @@ def make_tokenizer(name: str) -> Any:
     from sacrebleu.metrics.bleu import BLEU
 
     try:
-        return BLEU(tokenize=name).tokenizer
+        tokenizer: Callable[[str], str] = BLEU(tokenize=name).tokenizer
     except (KeyError, ImportError, RuntimeError, OSError, SystemExit) as error:
         raise _tokenizer_error(name, error) from error
+    return tokenizer
 
 
-def to_score(score: Any, metric: Any) -> MetricScore:
+def to_score(score: Score, metric: Metric) -> MetricScore:
     """Convert a score of sacreBLEU to plain values. TER and chrF have no details, as in the `sacrebleu` command."""
     detail = score.format(signature="").partition(" = ")[2].partition(" ")[2]
     return MetricScore(
@@ -215,12 +220,15 @@ def to_score(score: Any, metric: Any) -> MetricScore:
     )
 
 
-def _cautions(score: Any, metric: Any) -> tuple[str, ...]:
+def _cautions(score: Score, metric: Metric) -> tuple[str, ...]:
     """Explain a BLEU of 0 that is due to a text too short to have n-grams of the highest order."""
-    totals = getattr(score, "totals", None)
-    if totals is None or metric.effective_order or 0 not in totals:
+    from sacrebleu.metrics.bleu import BLEU, BLEUScore
+
+    if not isinstance(score, BLEUScore) or not isinstance(metric, BLEU):
         return ()
-    longest = totals.index(0)
+    if metric.effective_order or 0 not in score.totals:
+        return ()
+    longest = score.totals.index(0)
     if not longest:
         return ()  # no token at all
     shorter = metric.compute_bleu(

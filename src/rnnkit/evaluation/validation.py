@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from rnnkit.data.aligned_data import AlignedData, SentenceDataset
 from rnnkit.decoding import translate
-from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED
+from rnnkit.decoding.constraints import UNCONSTRAINED
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translator import TranslationEnsemble
 from rnnkit.errors import DataError
@@ -25,12 +25,12 @@ from rnnkit.models.language_model import LanguageModelNetwork
 from rnnkit.models.masked_lm import MaskedLM
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text import special_tokens
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers.tokenizer import warn_replaced_line_ends
+from rnnkit.text.tokenizer import warn_replaced_line_ends
+from rnnkit.text.unicode import Normalizer
 from rnnkit.training.lm_tasks import mean_masked_nll
-from rnnkit.training.seq2seq_task import mean_target_nll
 from rnnkit.training.signals import StopRequest
 from rnnkit.training.task import Validation
+from rnnkit.training.training_step import mean_target_nll
 
 DECODING_BLOCK = 200
 """Sentences decoded between checks of the stop flag."""

@@ -14,10 +14,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-from rnnkit.errors import ArtefactError, RnnkitError
-from rnnkit.io import atomic, durable, lock, manifest
-from rnnkit.io.durable import explain_os_errors
+from rnnkit.errors import ArtefactError, RnnkitError, explain_os_errors
+from rnnkit.io import atomic, lock, manifest
 from rnnkit.io.lock import TEMPORARY_SUFFIX
+from rnnkit.json_types import JsonMapping
 
 ARTIFACT_PART: Final = ""
 """In place of a kind: a directory within that of an artifact, such as the text of a run of word vectors."""
@@ -70,10 +70,10 @@ def atomic_directory(path: Path, *kinds: str) -> Iterator[Path]:
             temporary.mkdir()
             yield temporary
             for file in sorted(temporary.rglob("*")):
-                durable.fsync_directory(file) if file.is_dir() else durable.fsync_path(file)
-            durable.fsync_directory(temporary)
+                atomic.fsync_directory(file) if file.is_dir() else atomic.fsync_path(file)
+            atomic.fsync_directory(temporary)
             check_replaceable_directory(path, kinds)  # again, for files created meanwhile
-            durable.replace_directory(temporary, path, _aside(path))
+            atomic.replace_directory(temporary, path, _aside(path))
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -122,9 +122,9 @@ def write_file_manifest(
     kind: str,
     version: int,
     *,
-    options: Mapping[str, Any] | None = None,
+    options: JsonMapping | None = None,
     inputs: Mapping[str, str] | None = None,
-    facts: Mapping[str, Any] | None = None,
+    facts: JsonMapping | None = None,
 ) -> None:
     """Write the manifest of a finished file, with its checksum; none for devices, FIFOs and sockets."""
     if not atomic.is_stream(path):

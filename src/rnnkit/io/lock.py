@@ -21,8 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from rnnkit.errors import ArtefactError
-from rnnkit.io.durable import explain_os_errors
+from rnnkit.errors import ArtefactError, explain_os_errors
 
 LOCK_NAME = ".lock"
 

@@ -1,4 +1,4 @@
-"""Manifests: kind, provenance and checksums of an artifact.
+"""Artifacts on disk: their manifests, with kind, provenance and checksums, and their default paths.
 
 A directory contains `meta.json`; a single file `NAME` has `NAME.meta.json` beside it. A manifest includes a checksum of
 itself. No name in it leads outside its directory, neither by itself nor through a symbolic link in the directory.
@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import rnnkit
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io.atomic import atomic_file
 from rnnkit.io.safe_reading import MAX_JSON_BYTES, open_regular, read_json, read_regular
+from rnnkit.json_types import JsonMapping, JsonObject
 
 NAME = "meta.json"
 CHECKSUM = "sha256"
@@ -54,10 +54,10 @@ class Manifest:
 
     kind: str
     version: int
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: JsonMapping = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, JsonMapping] = field(default_factory=dict)
+    facts: JsonMapping = field(default_factory=dict)
 
 
 def manifest_path(artifact: Path) -> Path:
@@ -175,7 +175,7 @@ def explain_damage(path: Path) -> Iterator[None]:
         raise FormatError(f"{path} is damaged", f"{type(error).__name__}: {error}", path=path) from error
 
 
-def describe_files(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+def describe_files(folder: Path, names: Iterable[str]) -> dict[str, JsonObject]:
     """Return the `files` entry for these names in a directory."""
     return {name: {"sha256": sha256(folder / name), "size": (folder / name).stat().st_size} for name in sorted(names)}
 
@@ -239,12 +239,12 @@ def _check_names(path: Path, names: Iterable[str]) -> None:
             )
 
 
-def _checksum(document: Mapping[str, Any]) -> str:
+def _checksum(document: JsonMapping) -> str:
     facts = {name: value for name, value in document.items() if name != CHECKSUM}
     return hashlib.sha256(_to_json(facts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _to_json(document: Mapping[str, Any]) -> str:
+def _to_json(document: JsonMapping) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -255,3 +255,44 @@ def _is_unchanged(path: Path) -> bool:
         return set(document) <= _KEYS_BEFORE_CHECKSUM
     same = read_regular(path, MAX_JSON_BYTES) == _to_json(document).encode("utf-8", "surrogatepass")
     return same and bool(document[CHECKSUM] == _checksum(document))
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Default paths within one directory (`--work`, `RNNKIT_WORK`)."""
+
+    root: Path
+
+    @property
+    def tokens(self) -> Path:
+        """Directory of token files, `NAME.LANG.tok`."""
+        return self.root / "tokens"
+
+    @property
+    def tokenizer(self) -> Path:
+        """Directory of their tokenizer."""
+        return self.root / "tokenizer"
+
+    @property
+    def data(self) -> Path:
+        """Directory of aligned data."""
+        return self.root / "data"
+
+    @property
+    def model(self) -> Path:
+        """Model directory."""
+        return self.root / "model"
+
+    @property
+    def embeddings(self) -> Path:
+        """Vectors directory."""
+        return self.root / "embeddings"
+
+    @property
+    def links(self) -> Path:
+        """File of word-alignment links."""
+        return self.root / "links"
+
+    def vocabulary(self, language: str | None = None) -> Path:
+        """Return the path of the joint vocabulary, or of the vocabulary of one language."""
+        return self.root / ("vocab.tsv" if language is None else f"vocab.{language}.tsv")

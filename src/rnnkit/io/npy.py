@@ -21,6 +21,7 @@ from rnnkit.errors import FormatError
 from rnnkit.io.safe_reading import open_regular
 
 IntArray = NDArray[np.integer[Any]]
+IntType = type[np.integer[Any]]
 
 MAGIC = b"\x93NUMPY"
 
@@ -44,7 +45,7 @@ class NpyHeader(NamedTuple):
         start: Byte offset of the first value.
     """
 
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.generic]
     shape: tuple[int, ...]
     fortran: bool
     start: int
@@ -90,7 +91,7 @@ def map_npy(path: Path) -> NDArray[Any]:
         return np.memmap(file, header.dtype, "r", header.start, header.shape, order).view(np.ndarray)  # type: ignore[call-overload, no-any-return]
 
 
-def _parse(text: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
+def _parse(text: bytes) -> tuple[np.dtype[np.generic], tuple[int, ...], bool]:
     """Return dtype, shape and order of a header. Raises ValueError."""
     try:
         with warnings.catch_warnings():  # Python warns about text that is almost Python
@@ -114,7 +115,7 @@ class NpyWriter:
         dtype: Type of the values, stored in little-endian order.
     """
 
-    def __init__(self, path: Path, dtype: type[np.integer[Any]]) -> None:
+    def __init__(self, path: Path, dtype: IntType) -> None:
         self.dtype = np.dtype(dtype).newbyteorder("<")
         self.length = 0
         self._file: IO[bytes] = path.open("wb")
@@ -134,7 +135,7 @@ class NpyWriter:
         self._file.close()
 
 
-def open_array(path: Path, dtypes: tuple[type[np.integer[Any]], ...]) -> IntArray:
+def open_array(path: Path, dtypes: tuple[IntType, ...]) -> IntArray:
     """Memory-map a one-dimensional `.npy` file, read-only.
 
     Args:
@@ -167,7 +168,7 @@ def iterate_blocks(path: Path, array: IntArray) -> Iterator[IntArray]:
             yield block
 
 
-def _header(dtype: np.dtype[Any], length: int) -> bytes:
+def _header(dtype: np.dtype[np.generic], length: int) -> bytes:
     """Return a version 1.0 header of fixed size (numpy.lib.format)."""
     start = MAGIC + b"\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little")
     facts = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': ({length},), }}"

@@ -10,17 +10,22 @@ run has a checkpoint.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from rnnkit.errors import ArtefactError, RnnkitError
-from rnnkit.io import artifact_output, atomic, durable, lock
-from rnnkit.io.durable import explain_os_errors
+from rnnkit.errors import ArtefactError, RnnkitError, explain_os_errors
+from rnnkit.io import artifact_output, atomic, lock
 from rnnkit.io.lock import TEMPORARY_SUFFIX
+from rnnkit.json_types import JsonObject
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 PARTIAL_SUFFIX = ".partial"
 _CHUNK = 1 << 20
@@ -97,7 +102,7 @@ def resumable_file(path: Path, keep: int = 0) -> Iterator[IO[str]]:
         try:
             with partial.open("a", encoding="utf-8", newline="\n") as file:
                 yield file
-                durable.fsync(file)
+                atomic.fsync(file)
         except BaseException:
             if partial.exists() and not partial.stat().st_size:
                 partial.unlink()
@@ -119,7 +124,7 @@ def _finish(partial: Path, path: Path) -> None:
         partial.unlink()
     else:
         partial.replace(atomic.resolve_output(path))
-        durable.fsync_directory(partial.parent)
+        atomic.fsync_directory(partial.parent)
 
 
 @contextmanager
@@ -128,6 +133,34 @@ def open_uncompressed(path: Path) -> Iterator[IO[bytes]]:
     compressed = path.name.endswith(atomic.GZIP_SUFFIX) and not path.name.endswith(PARTIAL_SUFFIX)
     with gzip.open(path) if compressed else path.open("rb") as file:
         yield file  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class HashedPrefix:
+    """The beginning of a file that a record covers: its size in bytes, and their SHA-256."""
+
+    size: int = 0
+    running: Hash = field(default_factory=hashlib.sha256)
+
+    def plus(self, data: bytes) -> HashedPrefix:
+        """Return the prefix extended by data."""
+        running = self.running.copy()
+        running.update(data)
+        return HashedPrefix(self.size + len(data), running)
+
+    def as_dict(self) -> JsonObject:
+        """JSON form in the record."""
+        return {"size": self.size, "sha256": self.running.hexdigest()}
+
+    @classmethod
+    def of(cls, path: Path, size: int) -> HashedPrefix:
+        """Hash the first bytes of a file; all of a shorter one."""
+        found = cls()
+        if path.is_file():
+            with open_uncompressed(path) as file:
+                while found.size < size and (piece := file.read(min(size - found.size, _CHUNK))):
+                    found = found.plus(piece)
+        return found
 
 
 def uncompressed_size(path: Path) -> int:
@@ -224,7 +257,7 @@ class RunDirectory:
             return
         self.check()
         artifact_output.check_replaceable_directory(self.final, self._kinds)
-        durable.replace_directory(self.path, self.final, self.final.with_name(f".{self.final.name}.old"))
+        atomic.replace_directory(self.path, self.final, self.final.with_name(f".{self.final.name}.old"))
         self.path = self.final
         if self._held is not None:
             self._held.path = self.final / lock.LOCK_NAME

@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
 
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, WarningEvent
+from rnnkit.json_types import JsonObject, JsonValue
 
 MAX_JSON_BYTES = 1 << 22
 """Maximum size of a JSON document. The parsed value may take about twenty times as much memory."""
@@ -77,7 +77,7 @@ def _check_mode(mode: int, path: Path) -> None:
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> JsonValue:
     """Read a JSON file.
 
     Raises:
@@ -87,7 +87,7 @@ def read_json(path: Path) -> Any:
     return parse_json(read_regular(path, MAX_JSON_BYTES))
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes) -> JsonValue:
     """Parse JSON in UTF-8. Raises ValueError if it is malformed, contains lone surrogates, or is nested too deeply."""
     try:
         document = text.decode("utf-8") if isinstance(text, bytes) else text  # `json` would also accept UTF-16
@@ -189,7 +189,7 @@ class Repairs:
             counted = ", ".join(f"{kind} ({count:,})" for kind, count in self.counts.items())
             listen(WarningEvent(f"{self.path}: repaired or skipped: {counted}"))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the repairs as JSON: `counts` by kind and the list of `repairs`."""
         listed = [{"kind": one.kind, "place": one.place, "action": one.action} for one in self.listed]
         return {"path": str(self.path), "counts": dict(self.counts), "repairs": listed}

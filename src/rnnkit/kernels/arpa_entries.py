@@ -1,7 +1,7 @@
 """Kernels that format and parse the entries of ARPA files: `log10 p<TAB>word word ...[<TAB>back-off]`.
 
 The parser covers the regular form, which nearly all entries have, and stops at any other line; then
-`rnnkit.ngrams.arpa.arpa_reader.parse_entry` parses or rejects that line.
+`rnnkit.ngrams.arpa_reader.parse_entry` parses or rejects that line.
 """
 
 from __future__ import annotations

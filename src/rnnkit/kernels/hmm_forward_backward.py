@@ -1,6 +1,6 @@
 """Kernels of the HMM alignment model: the forward-backward algorithm, expected counts and links.
 
-`rnnkit.alignment.hmm_alignment` has the equations. Forward probabilities are scaled to sum to one at each target
+`rnnkit.alignment.alignment_models` has the equations. Forward probabilities are scaled to sum to one at each target
 position, and the backward ones by the same factors, so that long sentences do not underflow.
 
 Legend: m source words and n target words in a sentence pair; states k = 0 .. m are the last aligned source word, with

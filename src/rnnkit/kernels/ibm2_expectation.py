@@ -1,7 +1,7 @@
 """Kernels of IBM Model 2 with a diagonal prior: posteriors, expected counts and links.
 
-`rnnkit.alignment.ibm2` has the equations. The prior falls by a constant factor from one source word to the next on
-either side of the diagonal, so that one row of it takes two calls of exp.
+`rnnkit.alignment.alignment_models` has the equations. The prior falls by a constant factor from one source word to the
+next on either side of the diagonal, so that one row of it takes two calls of exp.
 
 Legend: m source words and n target words in a sentence pair; i is a target position and j a source position, both from
 0; column m of an array (T, S) belongs to the NULL word.

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from rnnkit.events import Event, Listener, Note, WarningEvent
+from rnnkit.events import Event, Listener, Note, Status, WarningEvent
 
 CACHE_DIR_VARIABLE = "NUMBA_CACHE_DIR"
 """Environment variable that sets the directory of the cache."""
@@ -50,8 +50,8 @@ def report_to(listen: Listener) -> Iterator[None]:
 
 @contextmanager
 def report_warnings_to(listen: Listener) -> Iterator[None]:
-    """Report only a cache that cannot be used; otherwise as `report_to`."""
-    with report_to(lambda event: listen(event) if isinstance(event, WarningEvent) else None):
+    """Report a cache that cannot be used, and compilation only as a status; otherwise as `report_to`."""
+    with report_to(lambda event: listen(event) if isinstance(event, WarningEvent | Status) else None):
         yield
 
 
@@ -70,6 +70,8 @@ def codegen_settings() -> list[tuple[str, str]]:
 def report_compilation() -> None:
     """Report that a kernel is being compiled."""
     _report("compiling", Note("compiling kernels for this machine; later runs load them from the cache"))
+    if _listeners:
+        _listeners[-1](Status("compiling kernels"))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ to the NULL word, which co-occurs with every target word.
 Counts are fixed-point integers: a posterior probability times a power of two. Integer sums do not depend on their
 order, so the result does not depend on how sentences are distributed over threads.
 
-`rnnkit.alignment.symmetrization` describes the methods that combine the alignments of two directions.
+`rnnkit.alignment.alignment_links` describes the methods that combine the alignments of two directions.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ from rnnkit.json_types import JsonMapping
 from rnnkit.models import model_weights, store
 from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
-from rnnkit.text.tokenizers.store import load_tokenizer
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
+from rnnkit.text.tokenizer import Tokenizer
+from rnnkit.text.tokenizer_store import load_tokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
 VOCABULARY_FILE = "vocab.tsv"

@@ -1,7 +1,7 @@
-"""Initialize an embedding table from pretrained word vectors.
+"""Pretrained weights: word vectors in an embedding table, or all weights of another model (fine-tuning).
 
-A token is looked up as it is, then without its tokenizer's markers of word boundaries (`▁`, `￭`), then lowercased; if
-the vectors have subwords, the vector of an unknown word is composed from its character n-grams.
+A token is looked up in the vectors as it is, then without its tokenizer's markers of word boundaries (`▁`, `￭`), then
+lowercased; if the vectors have subwords, the vector of an unknown word is composed from its character n-grams.
 
 All vectors are scaled by one factor so that their mean squared length is 1, as for random embeddings: inputs and a
 tied output layer then start in the range that the network is made for, however the vectors were trained. Embeddings of
@@ -11,9 +11,12 @@ deviation, per dimension, of the vectors.
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -21,10 +24,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rnnkit.embeddings.vectors import WordVectors
+from rnnkit.errors import ArtefactError, ConfigError
+from rnnkit.json_types import JsonMapping
+from rnnkit.models import model_weights, sequence_to_sequence, store
 from rnnkit.text import special_tokens
-from rnnkit.text.tokenizers.byte_tokens import METASPACE
-from rnnkit.text.tokenizers.word_tokenizer import JOINER
+from rnnkit.text.rule_based_tokenizers import JOINER
+from rnnkit.text.special_tokens import METASPACE
 from rnnkit.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -131,3 +140,56 @@ def init_embedding(embedding: nn.Embedding, matched: MatchedVectors) -> None:
     table_VD[torch.from_numpy(matched.rows)] = vectors_ND
     table_VD[special_tokens.PAD] = 0
     embedding.weight.copy_(table_VD)
+
+
+def load_initial_weights(network: nn.Module, task: str, source: Path, vocabularies: Sequence[Vocabulary]) -> None:
+    """Copy the best weights of the model in `source` into a network (fine-tuning).
+
+    Args:
+        network: The network; its `config` is a dataclass.
+        task: Its task, as named in `models.store`.
+        source: A model directory.
+        vocabularies: Vocabularies of the network, in the order of a model directory.
+
+    Raises:
+        ArtefactError: The model has another task or another vocabulary, so that ids would change their meaning.
+        ConfigError: The model has another configuration.
+    """
+    document = store.read_config(source)
+    store.check_task(source, document["task"], task)
+    source_vocabularies = [Vocabulary.load(source / Path(name).name) for name in document["vocabularies"]]
+    for own, other in zip(vocabularies, source_vocabularies, strict=False):
+        if own.tokens != other.tokens:
+            raise ArtefactError(
+                f"--init-from {source} has another vocabulary",
+                f"{len(other):,} tokens there, {len(own):,} here; the ids of the embeddings would differ in meaning",
+                hint=f"align the new data with --vocab {source}/vocab.tsv and its tokenizer",
+                path=source,
+                option="--init-from",
+            )
+    config = cast("DataclassInstance", network.config)
+    # Keys that an older configuration lacks have the defaults that were the only behavior then.
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    _check_config(dataclasses.asdict(config), {**defaults, **document["network"]}, source)
+    path = store.weights_path(source, "best")
+    tensors, _ = model_weights.load(path)
+    model_weights.copy_into(
+        network, sequence_to_sequence.upgrade_parameter_names(tensors) if task == store.SEQ2SEQ else tensors, path
+    )
+
+
+def _check_config(own: JsonMapping, other: JsonMapping, source: Path) -> None:
+    """Allow only dropout rates and the guided attention head to differ: no weights depend on them."""
+    differing = [
+        f"{key}: {other.get(key)} there, {own[key]} here"
+        for key in own
+        if own[key] != other.get(key) and "drop" not in key and key != "guided_head"
+    ]
+    if differing:
+        raise ConfigError(
+            f"--init-from {source} has another architecture",
+            *differing,
+            hint="give the same model options",
+            path=source,
+            option="--init-from",
+        )

@@ -19,17 +19,16 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from rnnkit.errors import ArtefactError, DataError, FormatError
+from rnnkit.errors import ArtefactError, DataError, FormatError, explain_os_errors
 from rnnkit.io import artifact_output, manifest
-from rnnkit.io.atomic import atomic_file
-from rnnkit.io.durable import copy_directory, explain_os_errors
+from rnnkit.io.atomic import atomic_file, copy_directory
 from rnnkit.io.safe_reading import read_json
 from rnnkit.json_types import JsonMapping, JsonObject
 from rnnkit.models import model_weights
 from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence, upgrade_parameter_names
-from rnnkit.text.tokenizers.store import load_tokenizer
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
+from rnnkit.text.tokenizer import Tokenizer
+from rnnkit.text.tokenizer_store import load_tokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
 KIND = "model"

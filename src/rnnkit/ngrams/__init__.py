@@ -14,11 +14,11 @@ orders, with the empty context as node 0.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from rnnkit.ngrams.arpa.arpa_reader import read_arpa
-    from rnnkit.ngrams.arpa.arpa_writer import write_arpa
+    from rnnkit.ngrams.arpa_reader import read_arpa
+    from rnnkit.ngrams.arpa_writer import write_arpa
     from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
     from rnnkit.ngrams.ngram_model import BackoffModel
     from rnnkit.ngrams.options import NgramOptions
@@ -27,15 +27,15 @@ _MODULES: Final = {
     "BackoffModel": "ngram_model",
     "NgramOptions": "options",
     "estimate_ngram_model": "ngram_estimation",
-    "read_arpa": "arpa.arpa_reader",
-    "write_arpa": "arpa.arpa_writer",
+    "read_arpa": "arpa_reader",
+    "write_arpa": "arpa_writer",
 }
 """Module of each public name."""
 
 __all__ = ["BackoffModel", "NgramOptions", "estimate_ngram_model", "read_arpa", "write_arpa"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name at its first use, so that help pages do not load numpy and numba."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, WarningEvent, null_listener
 from rnnkit.io.npy import IntArray
+from rnnkit.json_types import JsonObject
 from rnnkit.kernels.compiler import BoolArray, Float32Array, Float64Array, Int32Array
 from rnnkit.ngrams.ngram_counts import NgramLevel, adjust_counts, count_ngrams, prune
 from rnnkit.ngrams.ngram_model import BackoffModel
@@ -109,7 +109,7 @@ def build_model(
     kept: Sequence[BoolArray],
     weights: Iterator[tuple[Float64Array, Float64Array]],
     vocabulary_size: int,
-    facts: dict[str, Any],
+    facts: JsonObject,
 ) -> BackoffModel:
     """Concatenate the levels, without pruned n-grams, to the trie of a model.
 

@@ -5,7 +5,7 @@
   both for teaching and comparison.
 
 Each yields, order by order from unigrams up, the probabilities of the n-grams (N,) and the back-off weights of their
-contexts (C,). `ngram_reference` has the same in plain loops.
+contexts (C,). Tests compare them with the same in plain loops.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io.atomic import atomic_file
 from rnnkit.io.safe_reading import open_regular, parse_json
+from rnnkit.json_types import JsonObject
+from rnnkit.kernels.compiler import Float32Array, Int32Array
 from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.text import special_tokens
 
@@ -55,7 +57,7 @@ def save(path: Path, model: BackoffModel) -> None:
         "vocabulary": model.vocabulary_size,
         "facts": dict(model.facts),
     }
-    header: dict[str, Any] = {"__metadata__": {ENTRY: json.dumps(parameters)}}
+    header: JsonObject = {"__metadata__": {ENTRY: json.dumps(parameters)}}
     end = 0
     for name, array in arrays.items():
         begin, end = end, end + array.nbytes
@@ -146,7 +148,7 @@ def check(model: BackoffModel, name: str) -> None:
         raise FormatError(f"{name} is damaged", *faults, hint=_HINT)
 
 
-def _arrays(model: BackoffModel) -> dict[str, NDArray[Any]]:
+def _arrays(model: BackoffModel) -> dict[str, Int32Array | Float32Array]:
     return {
         "word": model.word_A,
         "suffix": model.suffix_A,
@@ -156,12 +158,12 @@ def _arrays(model: BackoffModel) -> dict[str, NDArray[Any]]:
     }
 
 
-def _write_array(file: IO[bytes], array: NDArray[Any], dtype: np.dtype[Any]) -> None:
+def _write_array(file: IO[bytes], array: Int32Array | Float32Array, dtype: np.dtype[np.generic]) -> None:
     for start in range(0, len(array), _BLOCK):
         file.write(np.ascontiguousarray(array[start : start + _BLOCK], dtype=dtype).data)
 
 
-def _read_header(file: IO[bytes], path: Path) -> tuple[dict[str, Any], int]:
+def _read_header(file: IO[bytes], path: Path) -> tuple[JsonObject, int]:
     """Return the header and the offset of the arrays."""
     start = file.read(8)
     length = int.from_bytes(start, "little")
@@ -176,7 +178,7 @@ def _read_header(file: IO[bytes], path: Path) -> tuple[dict[str, Any], int]:
     return header, 8 + length
 
 
-def _map_array(path: Path, entry: dict[str, Any], begin: int, kind: str) -> NDArray[Any]:
+def _map_array(path: Path, entry: JsonObject, begin: int, kind: str) -> NDArray[Any]:
     """Map one array. Raises ValueError if it is not as its header entry says, or extends beyond the end of the file."""
     (length,), (start, end) = entry["shape"], entry["data_offsets"]
     if entry["dtype"] != kind or end - start != 4 * length or start < 0 or length < 1:

@@ -87,7 +87,7 @@ def choose_precision(
     """Return the type of matrix products in training; weights and optimizer state stay in float32.
 
     `auto` is bfloat16 if the hardware multiplies it natively and the network is large enough to profit, else float32.
-    It is never float16, whose gradients need loss scaling (`training/loss_scaling.py`).
+    It is never float16, whose gradients need loss scaling (`training/optimizer.py`).
 
     Args:
         name: `auto`, `fp32`, `bf16` or `fp16`.

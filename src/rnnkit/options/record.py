@@ -5,17 +5,24 @@ from __future__ import annotations
 import dataclasses
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
-from rnnkit.options.declare import declaration_of, flags_of, option_name, typed_fields
+from rnnkit.json_types import JsonMapping, JsonObject, JsonValue
+from rnnkit.options.declare import option_name, parameters_of
 
 
-def as_dict(options: Any) -> dict[str, Any]:
+def as_dict(options: object) -> JsonObject:
     """Options as JSON values by name with hyphens; None if not set."""
-    return {option_name(field.name): plain(getattr(options, field.name)) for field in dataclasses.fields(options)}
+    fields = dataclasses.fields(options)  # type: ignore[arg-type]  # every options class is a dataclass
+    return {option_name(field.name): plain(getattr(options, field.name)) for field in fields}
 
 
-def plain(value: Any) -> Any:
+def with_current_names(record: JsonMapping, options_type: type[object]) -> JsonObject:
+    """A record with the present names of options that were renamed since it was written."""
+    renamed = {each.declared.formerly: each.key for each in parameters_of(options_type) if each.declared.formerly}
+    return {renamed.get(key, key): value for key, value in record.items()}
+
+
+def plain(value: object) -> JsonValue:
     """A value as JSON has it: paths as text, enums by value, tuples as lists."""
     if isinstance(value, Path):
         return str(value)
@@ -26,7 +33,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def to_toml(command: str, options: Any) -> str:
+def to_toml(command: str, options: object) -> str:
     """The options as a TOML table that `--config` reads; options that are not set are comments."""
     import tomli_w
 
@@ -36,16 +43,15 @@ def to_toml(command: str, options: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_argv(options: Any) -> list[str]:
+def to_argv(options: object) -> list[str]:
     """The flags of a command line with these options; without arguments and options that are not set."""
     words: list[str] = []
-    for field, wanted in typed_fields(type(options)):
-        value = plain(getattr(options, field.name))
-        if value is None or declaration_of(field).argument:
+    for parameter in parameters_of(type(options)):
+        value = plain(getattr(options, parameter.name))
+        if value is None or parameter.declared.argument:
             continue
-        flag = flags_of(field, wanted)[0]
-        if wanted is bool:
-            words.append(flag.split("/")[0 if value else -1])
+        if parameter.kind is bool:
+            words.append(parameter.flags[0 if value else 1])
         else:
-            words += [f"{flag}={item}" for item in (value if isinstance(value, list) else [value])]
+            words += [f"{parameter.spelling}={item}" for item in (value if isinstance(value, list) else [value])]
     return words

@@ -9,11 +9,11 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.io.safe_reading import read_json
+from rnnkit.json_types import JsonMapping, JsonObject
 from rnnkit.options.declare import did_you_mean
 from rnnkit.reports.file_facts import binary_facts, text_facts, vector_facts
 from rnnkit.text import special_tokens, vocabulary
@@ -35,10 +35,10 @@ class Description:
 
     path: Path
     kind: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: JsonMapping = field(default_factory=dict)
     parts: tuple[Description, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         parts = [part.as_dict() for part in self.parts]
         return {"path": str(self.path), "kind": self.kind, "facts": dict(self.facts), "parts": parts}
@@ -130,7 +130,7 @@ def _describe_file(path: Path) -> Description:
     return Description(path, meta.kind, {**_manifest_facts(meta), **facts})
 
 
-def _manifest_facts(meta: manifest.Manifest) -> dict[str, Any]:
+def _manifest_facts(meta: manifest.Manifest) -> JsonObject:
     return {
         "format_version": meta.version,
         **meta.facts,
@@ -139,7 +139,7 @@ def _manifest_facts(meta: manifest.Manifest) -> dict[str, Any]:
     }
 
 
-def _config_facts(folder: Path) -> dict[str, Any]:
+def _config_facts(folder: Path) -> JsonObject:
     """Read the `config.json` of a model, if present."""
     path = folder / "config.json"
     if not path.is_file():
@@ -150,9 +150,9 @@ def _config_facts(folder: Path) -> dict[str, Any]:
         raise FormatError(f"{path} is damaged", str(error)) from error
 
 
-def _file_facts(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+def _file_facts(path: Path, entry: JsonMapping) -> JsonObject:
     """Return the size of a file inside an artefact, and facts of its header."""
-    facts: dict[str, Any] = {"bytes": entry.get("size")}
+    facts: JsonObject = {"bytes": entry.get("size")}
     if not path.is_file():
         return {**facts, "missing": True}
     known = binary_facts(path)
@@ -172,7 +172,7 @@ def _text_kind(path: Path) -> str:
     return vocabulary.KIND if start.startswith(f"{special_tokens.NAMES[special_tokens.PAD]}\t".encode()) else "text"
 
 
-def _vocabulary_facts(path: Path) -> dict[str, Any]:
+def _vocabulary_facts(path: Path) -> JsonObject:
     """Return the size and the most frequent entries. Raises FormatError if the file is damaged."""
     table = vocabulary.Vocabulary.load(path)
     first = len(special_tokens.NAMES)
@@ -195,7 +195,7 @@ def _neighbour(path: Path) -> str | None:
     return did_you_mean(path.name, sorted(other.name for other in path.parent.iterdir()))
 
 
-def _fact_lines(name: str, value: Any, indent: str) -> Iterator[str]:
+def _fact_lines(name: str, value: object, indent: str) -> Iterator[str]:
     """Yield a fact on one line, or one line per entry if it is nested twice."""
     if isinstance(value, Mapping) and any(isinstance(part, Mapping) for part in value.values()):
         yield f"{indent}{name}:"
@@ -205,7 +205,7 @@ def _fact_lines(name: str, value: Any, indent: str) -> Iterator[str]:
         yield f"{indent}{name}: {plain_text(value)}"
 
 
-def plain_text(value: Any) -> str:
+def plain_text(value: object) -> str:
     """Format a value: thousands separators, shapes as 3 x 4, checksums abbreviated."""
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import FormatError
+from rnnkit.json_types import JsonMapping
 from rnnkit.reports.artefact import Description, plain_text
-from rnnkit.training import metrics
+from rnnkit.training import checkpoint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +64,7 @@ def differences(first: Description, second: Description) -> Iterator[Difference]
         yield from _contents("", first.path, second.path)
 
 
-def _flat(facts: Mapping[str, Any], above: str = "") -> dict[str, str]:
+def _flat(facts: JsonMapping, above: str = "") -> dict[str, str]:
     """Flatten nested facts to dotted names; of files only the names, as their contents are compared separately."""
     flat: dict[str, str] = {}
     for name, value in facts.items():
@@ -85,7 +86,7 @@ def _facts(first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[Diff
 
 def _contents(name: str, first: Path, second: Path) -> Iterator[Difference]:
     """Compare the contents of two files of the same name or kind."""
-    if first.name == second.name == metrics.METRICS_FILE:
+    if first.name == second.name == checkpoint.METRICS_FILE:
         yield from _metrics(name, first, second)
     elif first.suffix == second.suffix == ".safetensors":
         yield from _tensors(name, first, second)
@@ -99,7 +100,7 @@ def _contents(name: str, first: Path, second: Path) -> Iterator[Difference]:
 
 def _metrics(name: str, first: Path, second: Path) -> Iterator[Difference]:
     """Find the first recorded step at which two runs differ, and compare their last steps."""
-    runs = [[record for record in metrics.read(path) if "loss" in record] for path in (first, second)]
+    runs = [[record for record in checkpoint.read_metrics(path) if "loss" in record] for path in (first, second)]
     losses = [{record["step"]: record["loss"] for record in run} for run in runs]
     common = sorted(losses[0].keys() & losses[1].keys())
     diverged = next((step for step in common if losses[0][step] != losses[1][step]), None)

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from rnnkit.errors import escape_line
 from rnnkit.events import Listener, null_listener
 from rnnkit.io.atomic import atomic_file
+from rnnkit.json_types import JsonObject
 from rnnkit.reports import figures
 
 EOS_LABEL = "</s>"
@@ -43,7 +44,7 @@ class AttentionMap:
     target: Sequence[str]
     weights: Sequence[Sequence[float]]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form, with weights rounded to four digits."""
         rows = [[round(weight, 4) for weight in row] for row in self.weights]
         return {

@@ -15,14 +15,15 @@ import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from rnnkit.embeddings import formats
-from rnnkit.embeddings.formats import detection, fasttext_binary, word2vec_text
-from rnnkit.embeddings.formats.text_rows import ROW_PATTERN, count_numbers
+from rnnkit.embeddings.formats import fasttext_binary, text_formats
+from rnnkit.embeddings.formats.text_formats import ROW_PATTERN, count_numbers
 from rnnkit.embeddings.formats.vector_reader import BLOCK_BYTES, VectorReader, open_vector_file
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io.safe_reading import open_regular, parse_json
+from rnnkit.json_types import JsonObject, JsonValue
 from rnnkit.text.lines import MAX_LINE_BYTES
 
 NPY = b"\x93NUMPY"
@@ -30,7 +31,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 ZIP = b"PK\x03\x04"
 PICKLE = re.compile(rb"\x80[\x02-\x05]")
 
-Facts = tuple[str, dict[str, Any]]
+Facts = tuple[str, JsonObject]
 
 
 def binary_facts(path: Path) -> Facts | None:
@@ -62,7 +63,7 @@ def binary_facts(path: Path) -> Facts | None:
     return None
 
 
-def _array(where: Path | str, file: IO[bytes], size: int) -> dict[str, Any]:
+def _array(where: Path | str, file: IO[bytes], size: int) -> JsonObject:
     """Read the header of an array and compare it with the size of the data."""
     from rnnkit.io.npy import read_header
 
@@ -78,7 +79,7 @@ def _array(where: Path | str, file: IO[bytes], size: int) -> dict[str, Any]:
     return {"shape": list(header.shape), "type": str(header.dtype), "bytes": header.bytes}
 
 
-def _arrays(path: Path) -> dict[str, Any]:
+def _arrays(path: Path) -> JsonObject:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -95,7 +96,7 @@ def _arrays(path: Path) -> dict[str, Any]:
         raise FormatError(f"{path} is damaged", str(error)) from error
 
 
-def _tensors(path: Path) -> dict[str, Any]:
+def _tensors(path: Path) -> JsonObject:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -109,7 +110,7 @@ def _tensors(path: Path) -> dict[str, Any]:
     return {"values": values, "metadata": metadata, "tensors": tensors}
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> JsonValue:
     """Parse a metadata value, which rnnkit writes as JSON; other text is returned unchanged."""
     try:
         return parse_json(text)
@@ -117,7 +118,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _pieces(path: Path) -> dict[str, Any]:
+def _pieces(path: Path) -> JsonObject:
     from sentencepiece import SentencePieceProcessor
 
     try:
@@ -139,7 +140,7 @@ VECTOR_FORMAT_NAMES = {
 _ROWS_LOOKED_AT = 3
 
 
-def vector_facts(path: Path) -> tuple[str, dict[str, Any]] | None:
+def vector_facts(path: Path) -> tuple[str, JsonObject] | None:
     """Return the format of a file of word vectors with its facts; None if it is not one.
 
     Raises:
@@ -147,17 +148,17 @@ def vector_facts(path: Path) -> tuple[str, dict[str, Any]] | None:
     """
     with open_vector_file(path) as source:
         try:
-            head = source.peek(detection.HEAD_BYTES)
+            head = source.peek(formats.HEAD_BYTES)
         except DataError:
             return None  # damaged gzip; `text_facts` reports the position
-        kind = detection.detect_format(head)
+        kind = formats.detect_format(head)
         if kind is None:
             return None
         facts = _model_facts(source) if kind == formats.FASTTEXT_BINARY else _table_facts(source, kind, head)
     return None if facts is None else (VECTOR_FORMAT_NAMES[kind], {"bytes": path.stat().st_size, **facts})
 
 
-def _model_facts(source: VectorReader) -> dict[str, Any]:
+def _model_facts(source: VectorReader) -> JsonObject:
     header = fasttext_binary.read_header(source)
     cut = header.subwords
     return {
@@ -168,7 +169,7 @@ def _model_facts(source: VectorReader) -> dict[str, Any]:
     }
 
 
-def _table_facts(source: VectorReader, kind: str, head: bytes) -> dict[str, Any] | None:
+def _table_facts(source: VectorReader, kind: str, head: bytes) -> JsonObject | None:
     """Return facts of the header or the rows; None if the rows do not match: another text that begins with numbers."""
     lines = head.split(b"\n")[:-1][:_ROWS_LOOKED_AT]
     if kind != formats.WORD2VEC_BINARY and len(lines) < 2:
@@ -177,7 +178,7 @@ def _table_facts(source: VectorReader, kind: str, head: bytes) -> dict[str, Any]
         dimension = count_numbers(lines[0])
         fits = all(ROW_PATTERN.fullmatch(line) and count_numbers(line) == dimension for line in lines)
         return {"words": _count_lines(source), "dimension": dimension} if fits else None
-    header = word2vec_text.HEADER_PATTERN.fullmatch(lines[0])
+    header = text_formats.HEADER_PATTERN.fullmatch(lines[0])
     words, dimension = (int(header[1]), int(header[2])) if header else (0, 0)
     if kind == formats.WORD2VEC:
         fits = all(count_numbers(line) == dimension for line in lines[1:])
@@ -249,7 +250,7 @@ class TextStatistics:
         if len(line) > self.longest:
             self.longest, self.longest_at = len(line), self.lines
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form: the counts, and the first occurrence of each fault."""
         ends = "LF" if not self.carriage_returns else f"CR LF on {self.carriage_returns} lines"
         encoding = "UTF-8" if "not UTF-8" not in self.faults else "not UTF-8"
@@ -265,7 +266,7 @@ class TextStatistics:
         }
 
 
-def text_facts(path: Path) -> dict[str, Any] | None:
+def text_facts(path: Path) -> JsonObject | None:
     """Count a text file; None if the file is not text.
 
     Raises:

@@ -8,11 +8,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import rnnkit
 from rnnkit.errors import escape_line
 from rnnkit.io.atomic import atomic_file
+from rnnkit.json_types import JsonMapping
 
 NAME = "README.md"
 
@@ -37,9 +37,9 @@ class ModelCard:
     title: str
     languages: tuple[str, ...]
     parameters: int
-    network: Mapping[str, Any]
-    options: Mapping[str, Any]
-    data: Mapping[str, Any]
+    network: JsonMapping
+    options: JsonMapping
+    data: JsonMapping
     inputs: Mapping[str, str]
     scores: Mapping[str, float]
     steps: tuple[int, int]

@@ -1,17 +1,24 @@
-"""Word map: a scatter plot of projected word vectors with labels that avoid each other."""
+"""Word map: word vectors projected to two dimensions by PCA, t-SNE or UMAP, as a scatter plot with labels.
+
+PCA is linear: distances in the plane are a lower bound of those in the full space. t-SNE and UMAP preserve
+neighborhoods; large distances in their output have no meaning. Labels avoid each other and the points.
+"""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.errors import escape_line
+from rnnkit.errors import ConfigError, escape_line
 from rnnkit.events import Listener, null_listener
 from rnnkit.reports.figures import (
     DOTS_PER_INCH,
@@ -21,8 +28,19 @@ from rnnkit.reports.figures import (
     save_figure,
     warn_missing_glyphs,
 )
-from rnnkit.reports.projection import Projection
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
+
+PACKAGES = {"sklearn.manifold": "scikit-learn", "umap": "umap-learn"}
+"""Package that provides each optional module."""
+
+PERPLEXITY = 30.0
+NEIGHBORS = 15
+
+Vectors = NDArray[np.floating]
 Points = NDArray[np.float64]
 
 INCHES = (8.0, 6.0)
@@ -39,6 +57,97 @@ DISTANCES = (5.0, 9.0, 15.0, 24.0, 36.0, 52.0)
 
 LEADER = 12.0
 """Distance in pixels from which a line connects a label with its point."""
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Points in the plane.
+
+    Attributes:
+        points_N2: One point per vector.
+        axes: Labels of the axes; empty if they have no meaning.
+    """
+
+    points_N2: Points
+    axes: tuple[str, str]
+
+
+class LabelPlace(NamedTuple):
+    """Where a label is written.
+
+    Attributes:
+        distance: Distance from the point in pixels.
+        box: Left, bottom, right and top in pixels.
+    """
+
+    distance: float
+    box: Points
+
+
+def project(vectors_ND: Vectors, method: str, seed: int) -> Projection:
+    """Project vectors to two dimensions.
+
+    Args:
+        vectors_ND: At least three vectors, normalized if proximity means cosine similarity.
+        method: `pca`, `tsne` or `umap`.
+        seed: Random seed of t-SNE and UMAP.
+
+    Raises:
+        ConfigError: The method needs a package that is not installed.
+    """
+    if method == "pca":
+        return principal_components(vectors_ND)
+    if method == "tsne":
+        return Projection(_tsne(vectors_ND, seed), ("", ""))
+    return Projection(_umap(vectors_ND, seed), ("", ""))
+
+
+def principal_components(vectors_ND: Vectors) -> Projection:
+    """Project to the first two principal components, with signs such that the largest coordinate is positive."""
+    centred_ND = np.asarray(vectors_ND, dtype=np.float64)
+    centred_ND = centred_ND - centred_ND.mean(axis=0)
+    left_NK, lengths_K, _ = np.linalg.svd(centred_ND, full_matrices=False)
+    points_N2 = np.zeros((len(centred_ND), 2))
+    points_N2[:, : min(2, len(lengths_K))] = left_NK[:, :2] * lengths_K[:2]
+    strongest = np.abs(points_N2).argmax(axis=0)
+    points_N2 *= np.where(points_N2[strongest, [0, 1]] < 0, -1, 1)
+    whole = float((lengths_K**2).sum())
+    shares = [100 * float(part) / whole if whole else 0.0 for part in (points_N2**2).sum(axis=0)]
+    return Projection(
+        points_N2, (f"component 1, {shares[0]:.0f} % of variance", f"component 2, {shares[1]:.0f} % of variance")
+    )
+
+
+def _tsne(vectors_ND: Vectors, seed: int) -> Points:
+    """t-SNE (van der Maaten and Hinton 2008); the perplexity must be smaller than the number of vectors."""
+    perplexity = min(PERPLEXITY, (len(vectors_ND) - 1) / 3)
+    learner = _needed("sklearn.manifold", "tsne").TSNE(
+        2, perplexity=perplexity, metric="cosine", init="random", random_state=seed
+    )
+    points_N2: Points = learner.fit_transform(vectors_ND)
+    return points_N2
+
+
+def _umap(vectors_ND: Vectors, seed: int) -> Points:
+    """UMAP (McInnes et al. 2018, arXiv:1802.03426)."""
+    neighbors = min(NEIGHBORS, len(vectors_ND) - 1)
+    learner = _needed("umap", "umap").UMAP(
+        n_neighbors=neighbors, metric="cosine", init="random", random_state=seed, n_jobs=1
+    )
+    points_N2: Points = learner.fit_transform(vectors_ND)
+    return points_N2
+
+
+def _needed(module: str, method: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"--method {method} needs {PACKAGES[module]}, which cannot be loaded",
+            str(error),
+            hint=f"`pip install {PACKAGES[module]}`; --method pca needs no extra package",
+            option="--method",
+        ) from error
 
 
 def plot_word_map(
@@ -61,7 +170,7 @@ def plot_word_map(
         warnings.simplefilter("always")
         figure = new_figure((INCHES[0] * scale, INCHES[1] * scale))
         axis = figure.add_subplot()
-        axis.scatter(*projection.points_N2.T, s=12, color="C0", linewidths=0)
+        axis.scatter(projection.points_N2[:, 0], projection.points_N2[:, 1], s=12, color="C0", linewidths=0)
         axis.set_title(escape_line(title), parse_math=False)
         axis.set_xlabel(projection.axes[0])
         axis.set_ylabel(projection.axes[1])
@@ -75,44 +184,42 @@ def plot_word_map(
     warn_missing_glyphs(picture, caught, listen)
 
 
-def _write_names(figure: Any, axis: Any, words: Sequence[str], points_N2: Points) -> None:
+def _write_names(figure: Figure, axis: Axes, words: Sequence[str], points_N2: Points) -> None:
     """Place each label where it overlaps least: beside its point, or farther away with a connecting line."""
     fonts = installed_fonts()
     figure.draw_without_rendering()  # the layout determines the pixel positions of points
     dots_N2 = axis.transData.transform(points_N2)
     frame = axis.get_window_extent()
     covered = np.concatenate([dots_N2 - DOT, dots_N2 + DOT], axis=1)
-    for word, dot in zip(words, dots_N2, strict=True):
+    for word, point, dot in zip(words, points_N2, dots_N2, strict=True):
         name = axis.annotate(
             word, (0, 0), xycoords="figure pixels", family=fonts, size=FONT_POINTS, parse_math=False, in_layout=False
         )
-        extent = name.get_window_extent(figure.canvas.get_renderer())
+        extent = name.get_window_extent()
         name.remove()
-        distance, box = _best_place(dot, (extent.width, extent.height), covered, frame)
-        covered = np.concatenate([covered, box[None]])
-        _annotate(axis, word, dot, box, distance, fonts, points_N2[len(covered) - len(dots_N2) - 1])
+        place = _best_place(dot, (extent.width, extent.height), covered, frame)
+        covered = np.concatenate([covered, place.box[None]])
+        _annotate(axis, word, point, dot, place, fonts)
 
 
-def _annotate(
-    axis: Any, word: str, dot: Points, box: Points, distance: float, fonts: Sequence[str], point: Points
-) -> None:
-    """Write a label into its box."""
-    offset = (box[:2] - dot) * 72 / DOTS_PER_INCH
+def _annotate(axis: Axes, word: str, point: Points, dot: Points, place: LabelPlace, fonts: Sequence[str]) -> None:
+    """Write the label of a point, at pixel position `dot`, into its box."""
+    offset = (place.box[:2] - dot) * 72 / DOTS_PER_INCH
     leader = {"arrowstyle": "-", "linewidth": 0.5, "color": "0.6", "shrinkA": 0, "shrinkB": 2}
     axis.annotate(
-        word, point, offset, textcoords="offset points", ha="left", va="bottom", family=fonts, size=FONT_POINTS,
-        parse_math=False, in_layout=False, arrowprops=leader if distance >= LEADER else None,
+        word, tuple(point), tuple(offset), textcoords="offset points", ha="left", va="bottom", family=fonts,
+        size=FONT_POINTS, parse_math=False, in_layout=False, arrowprops=leader if place.distance >= LEADER else None,
     )  # fmt: skip
 
 
-def _best_place(dot: Points, size: tuple[float, float], covered: Points, frame: Any) -> tuple[float, Points]:
-    """Return the distance and the box (left, bottom, right, top) with the least overlap, preferring near ones."""
-    best, least = (DISTANCES[0], next(_boxes(dot, size, DISTANCES[0]))), math.inf
+def _best_place(dot: Points, size: tuple[float, float], covered: Points, frame: Bbox) -> LabelPlace:
+    """Return the place with the least overlap, preferring near ones."""
+    best, least = LabelPlace(DISTANCES[0], next(_boxes(dot, size, DISTANCES[0]))), math.inf
     for distance in DISTANCES:
         for box in _boxes(dot, size, distance):
             cost = _overlap(box, covered) + _outside(box, frame)
             if cost < least:
-                best, least = (distance, box), cost
+                best, least = LabelPlace(distance, box), cost
         if least == 0:
             break
     return best
@@ -142,7 +249,7 @@ def _overlap(box: Points, covered: Points) -> float:
     return float((wide.clip(0) * high.clip(0)).sum())
 
 
-def _outside(box: Points, frame: Any) -> float:
+def _outside(box: Points, frame: Bbox) -> float:
     """Compute the area of a box outside the frame, in square pixels."""
     inside_wide = min(box[2], frame.x1) - max(box[0], frame.x0)
     inside_high = min(box[3], frame.y1) - max(box[1], frame.y0)

@@ -8,10 +8,10 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, null_listener
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import option
 from rnnkit.stages import shared_options as shared
 from rnnkit.system import interpreter
@@ -37,7 +37,7 @@ MONOLINGUAL = ("monolingual/train.txt", "monolingual/analogies.txt")
 
 
 @dataclass(frozen=True)
-class DemoOptions:
+class DemoOptions(shared.ThreadOptions):
     """Run all steps on the sample corpora.
 
     Tokenizes a German-English corpus, trains a translation model, decodes and scores; then trains word vectors and
@@ -45,8 +45,9 @@ class DemoOptions:
     """
 
     corpora: Path = option(Path("sample_corpora"), help="Directory of the sample corpora.", panel="Data")
-    work: Path = option(Path("work/demo"), help="Working directory of the demo; it is replaced.", panel="Data")
-    threads: int = shared.threads()
+    work: Path = option(
+        Path("work/demo"), help="Working directory of the demo; it is replaced.", panel="Data", variable="DEMO_WORK"
+    )
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class DemoResult:
     analogies: dict[str, str]
     analogy_accuracy: float
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {
             "bleu": self.bleu,
@@ -119,7 +120,7 @@ def _check_corpora(folder: Path) -> None:
         )
 
 
-def _translate(options: DemoOptions, call: _CommandRunner) -> tuple[dict[str, Any], float]:
+def _translate(options: DemoOptions, call: _CommandRunner) -> tuple[JsonObject, float]:
     """Train and test a translation model. Returns the test score and the training time in seconds."""
     folder, work = options.corpora / "parallel", ["--work", str(options.work)]
     texts = [str(folder / f"{split}.{side}") for split in ("train", "valid") for side in ("de", "en")]

@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from rnnkit.errors import ArtefactError
 from rnnkit.io import artifact_output, atomic, manifest
-from rnnkit.options.declare import STDIN, declaration_of, option_name
+from rnnkit.options.declare import STDIN, Parameter, parameters_of
 
 PANEL = "Output"
 """Panel of the options that name outputs. Paths in other panels are inputs, except for `OUTPUTS`."""
@@ -26,7 +26,7 @@ _NEITHER = ("work", "config")
 class Options(Protocol):
     """Options of a command: a dataclass whose fields `rnnkit.options.declare.option` declares."""
 
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[object]]]
 
 
 class OutputOptions(Options, Protocol):
@@ -105,20 +105,20 @@ def check_not_inputs(output: Path, inputs: Iterable[Path]) -> None:
 
 def input_paths(options: Options) -> Iterator[Path]:
     """Yield every path among the options that is read."""
-    for field in dataclasses.fields(options):
-        if not _is_output(field) and field.name not in _NEITHER:
-            yield from _paths(getattr(options, field.name))
+    for each in parameters_of(type(options)):
+        if not _is_output(each) and each.name not in _NEITHER:
+            yield from _paths(getattr(options, each.name))
 
 
 def output_paths(options: Options) -> Iterator[Path]:
     """Yield every path among the options that is written."""
-    for field in dataclasses.fields(options):
-        if _is_output(field):
-            yield from _paths(getattr(options, field.name))
+    for each in parameters_of(type(options)):
+        if _is_output(each):
+            yield from _paths(getattr(options, each.name))
 
 
-def _is_output(field: dataclasses.Field[Any]) -> bool:
-    return declaration_of(field).panel == PANEL or field.name in OUTPUTS
+def _is_output(parameter: Parameter) -> bool:
+    return parameter.declared.panel == PANEL or parameter.name in OUTPUTS
 
 
 def _paths(value: object) -> Iterator[Path]:
@@ -137,7 +137,7 @@ def _check_name(path: Path) -> None:
 
 
 def _already_exists(path: Path, options: OutputOptions) -> ArtefactError:
-    names = [option_name(field.name) for field in dataclasses.fields(options)]
+    names = [each.key for each in parameters_of(type(options))]
     others = [f"--{name}" for name in ("output", "work") if name in names]
     elsewhere = f"; {' or '.join(others)} selects another path" if others else ""
     return ArtefactError(f"{path} already exists", hint=f"--overwrite replaces it{elsewhere}", path=path)

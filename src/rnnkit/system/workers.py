@@ -48,7 +48,7 @@ class Worker(Protocol[Item_contra, Result_co]):
     def process(self, item: Item_contra, /) -> Result_co:
         """Return the result of one item."""
 
-    def finish(self) -> Any:
+    def finish(self) -> object:
         """Return the result over all items; called once, after them."""
 
 
@@ -195,12 +195,12 @@ def _start() -> _Child:
     return _Child(process, ours)
 
 
-def _send(child: _Child, index: int, item: Any) -> None:
+def _send(child: _Child, index: int, item: object) -> None:
     child.index = index
     _send_message(child, item)
 
 
-def _send_message(child: _Child, message: Any) -> None:
+def _send_message(child: _Child, message: object) -> None:
     try:
         child.pipe.send(message)
     except _PIPE_CLOSED:
@@ -254,7 +254,7 @@ def serve(descriptor: int) -> None:
     interpreter.protect_imports()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    worker: Worker[Any, Any] | None = None
+    worker: Worker[object, object] | None = None
     with suppress(*_PIPE_CLOSED), Connection(descriptor) as pipe:
         make_worker = pipe.recv()
         while True:

@@ -14,7 +14,7 @@ from typing import Final
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.text.lines import STDIN, display_name
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
+from rnnkit.text.tokenizer import Tokenizer, read_raw_text
 
 DEFAULT_GAP: Final = "___"
 """Default text of a gap."""

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any, Final, Literal, get_args
+from typing import IO, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from rnnkit.errors import FormatError
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import write_file_manifest
+from rnnkit.json_types import JsonMapping
 from rnnkit.text.token_files import read_token_lines
 
 KIND: Final = "phrases"
@@ -238,9 +239,7 @@ def npmi_score(bigram: Bigram, words: int) -> float:
     return math.log(bigram.count / chance) / -math.log(bigram.count / words)
 
 
-def write_phrase_manifest(
-    path: Path, options: Mapping[str, Any], inputs: Mapping[str, str], facts: Mapping[str, Any]
-) -> None:
+def write_phrase_manifest(path: Path, options: JsonMapping, inputs: Mapping[str, str], facts: JsonMapping) -> None:
     """Write the manifest of a finished phrase list."""
     write_file_manifest(path, KIND, VERSION, options=options, inputs=inputs, facts=facts)
 

@@ -12,14 +12,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.io import atomic, manifest
 from rnnkit.io.artifact_output import artifact_file
 from rnnkit.io.safe_reading import open_regular
+from rnnkit.json_types import JsonMapping
 from rnnkit.text import lines
 from rnnkit.text.lines import decode_text, line_too_long, read_lines
 
@@ -96,7 +97,7 @@ class TokenFile:
         tokenizer: Identity of its tokenizer; None for a file from elsewhere.
         lines: Number of lines, if known.
         samples: Sampled segmentations of each line of text; 0 means the single best segmentation.
-        features: Whether tokens may be features (`text/tokenizers/features.py`).
+        features: Whether tokens may be features (`text/tokenizer.py`).
         byte_fallback: Whether the tokenizer can encode any byte as a token.
         raw: Path of the raw lines; None if none were kept.
     """
@@ -111,6 +112,25 @@ class TokenFile:
     features: bool = False
     byte_fallback: bool = False
     raw: Path | None = None
+
+
+@dataclass(frozen=True)
+class TokenFileContents:
+    """What a token file contains, as its manifest records it.
+
+    Attributes:
+        lines: Lines in the file.
+        tokens: Tokens in the file.
+        samples: Sampled segmentations of each line of text; 0 means the single best segmentation.
+        features: Whether the tokenizer has features.
+        byte_fallback: Whether the tokenizer can encode any byte as a token.
+    """
+
+    lines: int
+    tokens: int
+    samples: int
+    features: bool = False
+    byte_fallback: bool = False
 
 
 def create_token_file(path: Path) -> AbstractContextManager[IO[bytes]]:
@@ -173,42 +193,27 @@ def check_raw_lines_replaceable(path: Path) -> None:
 
 def write_token_manifest(
     path: Path,
+    contents: TokenFileContents,
     *,
-    options: Mapping[str, Any],
+    options: JsonMapping,
     inputs: Mapping[str, str],
-    lines: int,
-    tokens: int,
-    samples: int,
-    features: bool = False,
-    byte_fallback: bool = False,
     raw: bool = False,
 ) -> None:
     """Write the manifest beside a token file.
 
     Args:
         path: The finished token file.
+        contents: What it contains.
         options: The resolved options of the command.
         inputs: sha256 of the `text`, identity of the `tokenizer`.
-        lines: Lines in the file.
-        tokens: Tokens in the file.
-        samples: Sampled segmentations of each line; 0 means the single best segmentation.
-        features: Whether the tokenizer has features.
-        byte_fallback: Whether the tokenizer can encode any byte as a token.
         raw: Whether raw lines were written, too.
     """
+    if atomic.is_stream(path):
+        return
     name = parse_name(path)
-    facts = {
-        "split": name.split,
-        "language": name.language,
-        "lines": lines,
-        "tokens": tokens,
-        "samples": samples,
-        "features": features,
-        "byte_fallback": byte_fallback,
-    }
-    if not atomic.is_stream(path):
-        files = manifest.describe_files(path.parent, [path.name, *([raw_lines_path(path).name] if raw else [])])
-        manifest.write(manifest.manifest_path(path), manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
+    facts = {"split": name.split, "language": name.language, **asdict(contents)}
+    files = manifest.describe_files(path.parent, [path.name, *([raw_lines_path(path).name] if raw else [])])
+    manifest.write(manifest.manifest_path(path), manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
 
 
 def open_token_file(path: Path) -> TokenFile:

@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rnnkit.errors import FormatError
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import artifact_file, write_file_manifest
+from rnnkit.json_types import JsonMapping
 from rnnkit.text import special_tokens
 from rnnkit.text.lines import MAX_LINE_BYTES, read_lines
 
@@ -88,9 +89,9 @@ class Vocabulary:
         self,
         path: Path,
         *,
-        options: Mapping[str, Any] | None = None,
+        options: JsonMapping | None = None,
         inputs: Mapping[str, str] | None = None,
-        facts: Mapping[str, Any] | None = None,
+        facts: JsonMapping | None = None,
     ) -> None:
         """Write `vocab.tsv` and its manifest.
 

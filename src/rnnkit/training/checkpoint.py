@@ -1,8 +1,9 @@
-"""Checkpoints of a run, from which it resumes as if it had never stopped.
+"""What a run writes: checkpoints, from which it resumes as if it had never stopped, and its metrics.
 
     last/  state.json               counters, position in the data, schedule
            NAME.safetensors         arrays of the task: weights, optimizer, random states
            meta.json                checksums
+    metrics.jsonl                   the metrics, one JSON object per line
 
 A checkpoint is replaced as a whole, so a kill at any moment leaves the old or the new one.
 """
@@ -10,23 +11,27 @@ A checkpoint is replaced as a whole, so a kill at any moment leaves the old or t
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rnnkit.errors import FormatError
+from rnnkit.errors import FormatError, explain_os_errors
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import ARTIFACT_PART, atomic_directory
-from rnnkit.io.safe_reading import check_regular, read_json
+from rnnkit.io.atomic import atomic_file
+from rnnkit.io.safe_reading import check_regular, open_regular, parse_json, read_json
 
-Arrays = Mapping[str, NDArray[Any]]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Arrays = Mapping[str, "NDArray[Any]"]
 FORMAT_VERSION = 1
 _STATE = "state.json"
+METRICS_FILE = "metrics.jsonl"
+_MAX_LINE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ def save(folder: Path, checkpoint: TrainingCheckpoint) -> None:
     Raises:
         ArtefactError: It could not be written; the previous one is unchanged.
     """
+    import numpy as np
     from safetensors.numpy import save as to_bytes
 
     with atomic_directory(folder, ARTIFACT_PART) as temporary:
@@ -103,3 +109,49 @@ def load(folder: Path) -> TrainingCheckpoint:
     except (OSError, ValueError, SafetensorError) as error:
         raise FormatError(f"{path} is damaged", str(error), path=path) from error
     return TrainingCheckpoint(counters, arrays)
+
+
+def append_metrics(path: Path, record: Mapping[str, Any]) -> None:
+    """Append a record. Raises ArtefactError if it cannot be written, for example on a full disk."""
+    with explain_os_errors(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the records, without a last line that a kill has truncated.
+
+    Raises:
+        FormatError: Another line is not a record.
+    """
+    with open_regular(path) as file:
+        number = 0
+        while line := file.readline(_MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) > _MAX_LINE_BYTES:
+                raise FormatError(
+                    f"{path}:{number}: the line is longer than {_MAX_LINE_BYTES:,} bytes", path=path, line=number
+                )
+            if line == b"\n":
+                continue
+            try:
+                record = parse_json(line)
+                if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+                    raise ValueError("a record is an object with an integer `step`")
+            except ValueError as error:
+                if not line.endswith(b"\n"):
+                    return
+                raise FormatError(
+                    f"{path}:{number}: not a metrics record", str(error), path=path, line=number
+                ) from error
+            yield record
+
+
+def truncate_metrics(path: Path, step: int) -> None:
+    """Remove the records after a step, which a resumed run will write again."""
+    if not path.exists():
+        return
+    with atomic_file(path) as file:
+        kept = (record for record in read_metrics(path) if record["step"] <= step)
+        file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in kept)

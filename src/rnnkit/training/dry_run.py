@@ -73,8 +73,8 @@ def check_memory(task: NetworkTask[B], steps: Sequence[Sequence[B]], device: tor
                 raise TrainingError(
                     "a batch does not fit into memory",
                     "the largest batches are tried before the first step; saved checkpoints are unchanged",
-                    hint="use smaller batches (--batch-tokens, or --columns and --steps), with --accumulate for steps "
-                    "of the same size, or activation checkpointing (--recompute)",
+                    hint="use smaller batches (--batch-tokens, or --batch-size and --steps), with --accumulate for "
+                    "steps of the same size, or activation checkpointing (--recompute)",
                 ) from failure
 
 

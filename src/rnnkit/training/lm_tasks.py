@@ -28,11 +28,10 @@ from rnnkit.models.language_model import LanguageModelNetwork, LMOutput, LMState
 from rnnkit.models.masked_lm import MaskedLM
 from rnnkit.nn.device import autocast
 from rnnkit.nn.losses import Proposal
-from rnnkit.training import training_step
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.optimizer import NetworkOptimizer, to_numpy
 from rnnkit.training.signals import StopRequest
-from rnnkit.training.training_step import BatchLoss, NetworkTask
+from rnnkit.training.training_step import BatchLoss, NetworkTask, mean_nll
 
 
 @dataclass(frozen=True)
@@ -198,4 +197,4 @@ def mean_masked_nll(network: MaskedLM, lines: SentenceDataset, stop: StopRequest
         nll_N = network.nll(network.hidden_states(ids_BT, lengths_B)[real_BT], ids_BT[real_BT])
         return nll_N.double().sum().item(), len(nll_N)
 
-    return training_step.mean_nll(network, [lines], batch_nll, stop)
+    return mean_nll(network, [lines], batch_nll, stop)

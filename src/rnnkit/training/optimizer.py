@@ -1,8 +1,15 @@
-"""From a loss to updated weights: backward pass, gradient clipping, the optimizer's update, and EMA.
+"""From a loss to updated weights: backward pass, loss scaling, gradient clipping, the optimizer's update, and EMA.
 
     g = d loss / d theta, accumulated over batches and processes, clipped by norm and optionally by value
-    g = (d (s loss) / d theta) / s before clipping, with loss scaling for float16 (`loss_scaling.py`)
+    g = (d (s loss) / d theta) / s before clipping, with loss scaling for float16
     theta' = optimizer(theta, g)                     Adam, AdamW, or SGD: theta - rate * g
+    average' = d average + (1 - d) theta'            d grows to `ema_decay`: d = min(ema_decay, (1 + t) / (10 + t))
+
+Dynamic loss scaling (Micikevicius et al. 2018, arXiv:1710.03740, section 3.2): float16 has no values between 0 and
+6e-8, and none above 65,504. Most gradients are small, so the loss is multiplied by a scale s, a power of two that is as
+large as possible: if any value of the gradient is infinite or NaN, the step is skipped and s is halved; after some
+thousand finite gradients s is doubled. Powers of two do not round a gradient. `LossScaler` is `torch.amp.GradScaler`
+with a state that is saved exactly.
 
 All tasks that train a network keep its optimizer, moving average and random states here, and so get them into
 checkpoints.
@@ -12,11 +19,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -26,13 +34,20 @@ from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.models import model_weights
 from rnnkit.nn.kinds import Optimizer
 from rnnkit.training.checkpoint import Arrays
-from rnnkit.training.distributed import ProcessGroup
-from rnnkit.training.ema import WeightEMA
-from rnnkit.training.loss_scaling import LossScaler
+from rnnkit.training.process_group import ProcessGroup
 from rnnkit.training.task import LossScaling
 
 OPTIMIZER_FILE = "optimiser"
 """Name of the optimizer's file in a checkpoint, as older versions spell it."""
+
+EMA_WARMUP = 10.0
+"""After t updates at most (1 + t) / (WARMUP + t) of the average is old, so that it forgets the initial weights."""
+
+INITIAL_LOSS_SCALE = 2.0**16
+"""Scale of the first step; a run may skip a few steps at its beginning until the scale is low enough."""
+
+GROWTH_INTERVAL = 2000
+"""Consecutive finite gradients after which the scale is doubled."""
 
 
 @dataclass(frozen=True)
@@ -251,3 +266,79 @@ def _make_optimizer(settings: OptimizerSettings, parameters: list[nn.Parameter])
 def to_numpy(tensor: Tensor) -> NDArray[Any]:
     """Convert a tensor, of any device, to a NumPy array."""
     return tensor.detach().cpu().numpy()
+
+
+@dataclass
+class LossScaler:
+    """Scale of the next step's loss.
+
+    Attributes:
+        scale: Factor of the loss.
+        finite_steps: Consecutive finite gradients since the scale changed.
+    """
+
+    scale: float = field(default_factory=lambda: INITIAL_LOSS_SCALE)
+    finite_steps: int = 0
+
+    def update(self, finite: bool) -> None:
+        """Adapt the scale, given whether the whole gradient of a step was finite."""
+        self.finite_steps = self.finite_steps + 1 if finite else 0
+        if not finite:
+            self.scale /= 2
+        elif self.finite_steps == GROWTH_INTERVAL:
+            self.scale, self.finite_steps = self.scale * 2, 0
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Return the state as arrays."""
+        return {"value": np.array([self.scale]), "good": np.array([self.finite_steps])}
+
+    def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Restore a state from `state_dict`."""
+        self.scale, self.finite_steps = float(state["value"][0]), int(state["good"][0])
+
+
+class WeightEMA:
+    """Exponential moving average of parameters.
+
+    Args:
+        parameters: The parameters.
+        decay: Share of the average that one update keeps, once the warm-up is over.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
+        self._parameters = parameters
+        self._decay = decay
+        self._averages = [parameter.detach().clone() for parameter in parameters]
+        self._updates = 0
+
+    def update(self) -> None:
+        """Update the average with the current parameters."""
+        self._updates += 1
+        decay = min(self._decay, (1 + self._updates) / (EMA_WARMUP + self._updates))
+        torch._foreach_lerp_(self._averages, [parameter.detach() for parameter in self._parameters], 1 - decay)
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """Replace the parameters by their average within the block."""
+        original = [parameter.detach().clone() for parameter in self._parameters]
+        self._assign(self._averages)
+        try:
+            yield
+        finally:
+            self._assign(original)
+
+    @torch.no_grad()
+    def _assign(self, values: Sequence[Tensor]) -> None:
+        for parameter, value in zip(self._parameters, values, strict=True):
+            parameter.copy_(value)
+
+    def state_dict(self) -> Arrays:
+        """Return the averages by the parameters' index, and the number of updates under `steps`."""
+        averages = {str(index): tensor.detach().cpu().numpy() for index, tensor in enumerate(self._averages)}
+        return {**averages, "steps": torch.tensor([self._updates]).numpy()}
+
+    def load_state_dict(self, state: Arrays) -> None:
+        """Restore a state from `state_dict`."""
+        for index, tensor in enumerate(self._averages):
+            tensor.copy_(torch.from_numpy(state[str(index)].copy()))
+        self._updates = int(state["steps"][0])

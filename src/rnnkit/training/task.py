@@ -13,6 +13,9 @@ from rnnkit.training.checkpoint import Arrays
 B_co = TypeVar("B_co", covariant=True)
 B_contra = TypeVar("B_contra", contravariant=True)
 
+MIN_LOSS_SCALE = 1.0
+"""A gradient that overflows at a lower scale cannot be represented in float16."""
+
 
 @dataclass(frozen=True)
 class AttentionLoss:
@@ -29,7 +32,7 @@ class AttentionLoss:
 
 @dataclass(frozen=True)
 class LossScaling:
-    """Effect of a step on the loss scale (`loss_scaling.py`).
+    """Effect of a step on the loss scale (`optimizer.py`).
 
     Attributes:
         scale: Scale of the next step's loss.

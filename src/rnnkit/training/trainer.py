@@ -17,9 +17,9 @@ from typing import Any, Generic, TypeVar
 from rnnkit.errors import Interrupted, TrainingError
 from rnnkit.events import Listener, Note, Progress, WarningEvent
 from rnnkit.io.resumable_output import RunDirectory
-from rnnkit.training import checkpoint, loss_scaling, metrics, signals
+from rnnkit.training import checkpoint, signals, task
 from rnnkit.training.checkpoint import TrainingCheckpoint
-from rnnkit.training.distributed import ProcessGroup
+from rnnkit.training.process_group import ProcessGroup
 from rnnkit.training.schedules import Schedule
 from rnnkit.training.task import BatchIterator, MetricsWindow, StepReport, Task, Validate, Validation
 
@@ -30,6 +30,9 @@ SKIPPED_SHARE_TO_WARN = 0.1
 
 SKIPPED_STEPS_TOLERATED = 2
 """Skipped steps in a metrics window that never cause a warning."""
+
+PROGRESS_SECONDS = 0.1
+"""Minimum time between two progress events."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,8 @@ class Trainer(Generic[B]):
         self._window = MetricsWindow()
         self._saved_at = time.monotonic()
         self._saved_step = -1
+        self._progress_at = -math.inf
+        self._facts: dict[str, str] = {}
         self.counters = TrainingCounters()
 
     def resume(self) -> None:
@@ -145,7 +150,7 @@ class Trainer(Generic[B]):
         self._batches.load_state_dict(saved.counters["batches"])
         self._task.load_state_dict(saved.arrays)
         if self._group.is_main:
-            metrics.truncate_after(self._folder / metrics.METRICS_FILE, self.counters.step)
+            checkpoint.truncate_metrics(self._folder / checkpoint.METRICS_FILE, self.counters.step)
 
     def run(self) -> TrainingCounters:
         """Train until the planned number of steps, or until early stopping.
@@ -215,6 +220,8 @@ class Trainer(Generic[B]):
         self._window.reports.append(report)
         if counters.step % self._plan.report_every == 0:
             self._write_metrics()
+        elif time.monotonic() - self._progress_at >= PROGRESS_SECONDS:
+            self._report_progress()
 
     def _check_divergence(self, report: StepReport) -> None:
         """Raise TrainingError if further training is pointless; checkpoints are from earlier steps."""
@@ -223,8 +230,8 @@ class Trainer(Generic[B]):
             problem = "training diverged: the loss or its gradient is not finite"
         elif mean > self._plan.divergence_threshold:
             problem = f"training diverged: loss {mean:.1f} nats per token"
-        elif report.scaling is not None and report.scaling.scale < loss_scaling.MIN_SCALE:
-            problem = f"the gradient overflows float16 even at a loss scale of {loss_scaling.MIN_SCALE:g}"
+        elif report.scaling is not None and report.scaling.scale < task.MIN_LOSS_SCALE:
+            problem = f"the gradient overflows float16 even at a loss scale of {task.MIN_LOSS_SCALE:g}"
         else:
             return
         hint = "a lower --learning-rate usually helps, or a lower --clip if the command has it"
@@ -247,7 +254,7 @@ class Trainer(Generic[B]):
     def _append_metrics(self, record: Mapping[str, Any]) -> None:
         if self._group.is_main:
             self._folder.check()
-            metrics.append(self._folder / metrics.METRICS_FILE, record)
+            checkpoint.append_metrics(self._folder / checkpoint.METRICS_FILE, record)
 
     def _validation_due(self) -> bool:
         step = self.counters.step
@@ -291,7 +298,11 @@ class Trainer(Generic[B]):
         return result or (Validation(score, {}) if finished else None)
 
     def _report_progress(self, finished: bool = False) -> None:
-        facts = self._mean_speed() if finished else self._window_facts()
+        """Emit a progress event, with the metrics of the last window until the new one is long enough."""
+        if 2 * len(self._window.reports) >= self._plan.report_every or not self._facts:
+            self._facts = self._window_facts()
+        facts = self._mean_speed() if finished else self._facts
+        self._progress_at = time.monotonic()
         self._listen(Progress("training", self.counters.step, self._plan.steps, "steps", facts, finished))
 
     def _mean_speed(self) -> dict[str, str]:
@@ -308,7 +319,7 @@ class Trainer(Generic[B]):
         if record["gradient_norm"]:
             facts["gradient"] = f"{record['gradient_norm']:.2f}"
         if record.get("skipped_steps"):
-            facts["skipped"] = f"{record['skipped_steps']} steps"
+            facts["skipped"] = f"{record['skipped_steps']} {'step' if record['skipped_steps'] == 1 else 'steps'}"
         for unit, name in (("tokens/s", "target_tokens_per_second"), ("words/s", "words_per_second")):
             if name in record:
                 facts[unit] = f"{record[name]:,.0f}"

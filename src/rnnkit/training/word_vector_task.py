@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.embeddings.train.corpus import Corpus
-from rnnkit.embeddings.train.hogwild_trainer import HogwildTrainer
+from rnnkit.embeddings.corpus import Corpus
+from rnnkit.embeddings.hogwild_trainer import HogwildTrainer
 from rnnkit.kernels.word2vec_weights import extra_rows
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.task import StepReport

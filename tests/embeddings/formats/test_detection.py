@@ -13,7 +13,7 @@ from tests.file_limits import limit_files
 from tests.raising import raises
 
 from rnnkit.embeddings import formats
-from rnnkit.embeddings.formats import detection, word2vec_binary
+from rnnkit.embeddings.formats import word2vec_binary
 from rnnkit.embeddings.formats.vector_reader import open_vector_file
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.errors import ArtefactError, DataError, FormatError
@@ -126,10 +126,10 @@ def test_nothing_there(tmp_path: Path) -> None:
 
 def test_text_with_an_incomplete_character() -> None:
     text = "日本語 text".encode()
-    assert [detection.looks_like_text(text[:length]) for length in range(len(text))] == [True] * len(text)
-    assert not detection.looks_like_text(b"caf\xe9 au lait")
-    assert not detection.looks_like_text(b"\xe9caf")
-    assert not detection.looks_like_text(b"caf\0")
+    assert [formats.looks_like_text(text[:length]) for length in range(len(text))] == [True] * len(text)
+    assert not formats.looks_like_text(b"caf\xe9 au lait")
+    assert not formats.looks_like_text(b"\xe9caf")
+    assert not formats.looks_like_text(b"caf\0")
 
 
 UNWRITABLE: list[tuple[str, list[str], str]] = [

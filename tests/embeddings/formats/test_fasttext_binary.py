@@ -13,8 +13,7 @@ from tests.raising import raises
 
 from rnnkit.embeddings import WordVectors, formats
 from rnnkit.embeddings.formats import FASTTEXT_BINARY, WRITERS
-from rnnkit.embeddings.subword_ngrams import Subwords
-from rnnkit.embeddings.vector_table import Matrix, VectorTable
+from rnnkit.embeddings.vector_table import Matrix, Subwords, VectorTable
 from rnnkit.errors import DataError
 
 

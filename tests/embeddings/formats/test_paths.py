@@ -18,9 +18,8 @@ from tests.embeddings.samples import WORDS, make_table
 from tests.word_vectors import ROYALS
 
 import rnnkit.embeddings
-from rnnkit.embeddings import WordVectors, formats
+from rnnkit.embeddings import WordVectors, corpus, formats
 from rnnkit.embeddings.formats import vector_reader, vectors_directory
-from rnnkit.embeddings.train import corpus
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.io import atomic
 
@@ -41,8 +40,8 @@ def _paths() -> Iterator[tuple[str, str]]:
 
 
 INTERNAL = {
-    "loading.load_table", "loading.load_vectors",
-    "corpus.write_vocabulary_ids", "projector.write_files", "vectors_directory.write_files",
+    "queries.load_table", "queries.load_vectors",
+    "corpus.write_vocabulary_ids", "text_formats.write_projector", "vectors_directory.write_files",
     "vectors_directory.write_manifest", "vectors_directory.write_words",
 }  # fmt: skip
 """Functions that fill an existing directory, or open the path of an option, which is a `Path`."""

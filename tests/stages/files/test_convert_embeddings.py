@@ -13,8 +13,7 @@ from tests.raising import raises
 from rnnkit.cli import app
 from rnnkit.embeddings import WordVectors, formats
 from rnnkit.embeddings.formats import vectors_directory
-from rnnkit.embeddings.subword_ngrams import Subwords
-from rnnkit.embeddings.vector_table import VectorTable
+from rnnkit.embeddings.vector_table import Subwords, VectorTable
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.io import manifest

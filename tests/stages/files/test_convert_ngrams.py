@@ -31,9 +31,8 @@ from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
 from rnnkit.events import Event, WarningEvent
 from rnnkit.io import manifest
-from rnnkit.ngrams import store
-from rnnkit.ngrams.arpa import arpa_reader
-from rnnkit.stages.evaluation import score, score_options, score_results
+from rnnkit.ngrams import arpa_reader, store
+from rnnkit.stages.evaluation import score, score_options
 from rnnkit.stages.files import convert_ngrams, inspect, verify
 from rnnkit.stages.files.convert_ngrams import ConvertNgramsOptions
 from rnnkit.stages.inference import decode, decode_options
@@ -127,7 +126,7 @@ def go_round(folder: Path, words: Sequence[str]) -> list[float]:
     (folder / "text").write_text(" ".join(words) + "\n", encoding="utf-8", newline="")
     asked = score_options.ScoreOptions(files=[folder / "text"], model=folder / "one", tokens=True, threads=1)
     line, _ = score.run(asked)
-    assert isinstance(line, score_results.LineScore) and line.tokens is not None
+    assert isinstance(line, score.LineScore) and line.tokens is not None
     assert [token.text for token in line.tokens] == [*words, "</s>"]
     assert all(token.known for token in line.tokens)
     (continued,) = decode.run(

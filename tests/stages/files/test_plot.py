@@ -17,7 +17,7 @@ from rnnkit.embeddings.vectors import UnknownWord
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Event, Note
 from rnnkit.stages.files.plot import PlotOptions, run
-from rnnkit.training import metrics
+from rnnkit.training import checkpoint
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def work(tmp_path: Path) -> Path:
     folder = tmp_path / "work"
     (folder / "model").mkdir(parents=True)
     for step in (5, 10):
-        metrics.append(folder / "model" / metrics.METRICS_FILE, {"step": step, "nll": 30 / step})
+        checkpoint.append_metrics(folder / "model" / checkpoint.METRICS_FILE, {"step": step, "nll": 30 / step})
     table = VectorTable.of(list(ROYALS), np.array(list(ROYALS.values()), dtype=np.float32))
     write(folder / "embeddings", table)
     return folder

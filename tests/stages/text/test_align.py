@@ -17,7 +17,7 @@ from rnnkit.io import manifest
 from rnnkit.stages.text import tokenize, tokenize_options, vocab
 from rnnkit.stages.text.align import AlignOptions, run
 from rnnkit.text.special_tokens import EOS, PAD, UNK
-from rnnkit.text.tokenizers.store import read_tokenizer_identity
+from rnnkit.text.tokenizer_store import read_tokenizer_identity
 from rnnkit.text.vocabulary import Vocabulary
 
 TEXTS = {

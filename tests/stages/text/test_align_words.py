@@ -11,7 +11,7 @@ import pytest
 from tests.raising import raises
 from tests.workspaces import make_workspace
 
-from rnnkit.alignment.pharaoh import check_links_match_data, read_links
+from rnnkit.alignment.alignment_links import check_links_match_data, read_links
 from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
@@ -104,7 +104,7 @@ def test_reports(work: Path) -> None:
 def test_symmetrization_methods_are_nested(work: Path) -> None:
     found = {}
     ways = [{"direction": name} for name in ("forward", "backward")]
-    ways += [{"symmetrise": name} for name in ("intersection", "grow-diag", "grow-diag-final-and", "union")]
+    ways += [{"symmetrize": name} for name in ("intersection", "grow-diag", "grow-diag-final-and", "union")]
     for way in ways:
         result = run(options(work, overwrite=True, **way))
         found[next(iter(way.values()))] = {
@@ -188,8 +188,8 @@ def test_nothing_is_overwritten(work: Path) -> None:
 
 
 def test_refuses_exclusive_options(work: Path) -> None:
-    both = options(work, direction="forward", symmetrise="union")
-    refused(UsageError, both, "--direction forward", option="--symmetrise")
+    both = options(work, direction="forward", symmetrize="union")
+    refused(UsageError, both, "--direction forward", option="--symmetrize")
     files = [Path("a"), Path("b")]
     refused(UsageError, options(work, files=files, shortlist=Path("s")), "`rnnkit align`", option="--shortlist")
     refused(UsageError, options(work, files=files, data=Path("d")), option="--data")

@@ -16,8 +16,9 @@ from rnnkit.errors import ArtefactError
 from rnnkit.events import Event, WarningEvent
 from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
 from rnnkit.text import special_tokens
-from rnnkit.text.tokenizers import Tokenizer, load_tokenizer
-from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS
+from rnnkit.text.special_tokens import BYTE_TOKENS
+from rnnkit.text.tokenizer import Tokenizer
+from rnnkit.text.tokenizer_store import load_tokenizer
 from rnnkit.text.vocabulary import Vocabulary, read_vocabulary_manifest
 
 KINDS = ("bytes", "unigram", "bpe")
@@ -134,9 +135,9 @@ def test_token_files_without_their_tokenizer(tmp_path: Path, kind: str) -> None:
 
 
 def load_other(folder: Path) -> Path:
-    from rnnkit.text.normalizer import Normalizer
-    from rnnkit.text.tokenizers import save_tokenizer
-    from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
+    from rnnkit.text.rule_based_tokenizers import WordTokenizer
+    from rnnkit.text.tokenizer_store import save_tokenizer
+    from rnnkit.text.unicode import Normalizer
 
     save_tokenizer(WordTokenizer(Normalizer()), folder / "other")
     return folder / "other"

@@ -12,9 +12,9 @@ from tests.raising import raises
 from rnnkit.errors import DataError
 from rnnkit.options.declare import STDIN
 from rnnkit.stages.text.detokenize import DetokenizeOptions, open_filter
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers import save_tokenizer
-from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
+from rnnkit.text.rule_based_tokenizers import WordTokenizer
+from rnnkit.text.tokenizer_store import save_tokenizer
+from rnnkit.text.unicode import Normalizer
 
 
 @pytest.fixture

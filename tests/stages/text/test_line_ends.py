@@ -18,13 +18,12 @@ from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.evaluation.validation import ValidationSettings, make_seq2seq_validation
 from rnnkit.events import Event, Listener, WarningEvent
 from rnnkit.models import store
-from rnnkit.stages.evaluation import score, score_options, score_results
+from rnnkit.stages.evaluation import score, score_options
 from rnnkit.stages.inference import decode, decode_options
 from rnnkit.stages.text import align, detokenize, tokenize, tokenize_options
 from rnnkit.text.lines import replace_line_ends
-from rnnkit.text.tokenizers import Tokenizer
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
-from rnnkit.text.tokenizers.store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
+from rnnkit.text.tokenizer import FeaturedTokenizer, Tokenizer
+from rnnkit.text.tokenizer_store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
 from rnnkit.training.signals import StopRequest
 
 TEXT = ["a", "a a", "", "a a a"]
@@ -71,7 +70,7 @@ def from_scoring(folder: Path, kind: str, listen: Listener) -> Iterator[tuple[in
     text = folder / "text"
     text.write_text("a\x0ba\ra\n", encoding="utf-8")
     found = list(score.run(score_options.ScoreOptions([text], model=model, tokens=True, threads=1), listen))
-    lines = [line for one in found if isinstance(one, score_results.LineScore) for line in one.lines]
+    lines = [line for one in found if isinstance(one, score.LineScore) for line in one.lines]
     yield len(lines), lines
     listen(WarningEvent("␊ (LF) or ␍ (CR): tokens are shown as they are"))
 

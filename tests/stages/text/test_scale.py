@@ -19,9 +19,9 @@ from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError, Wor
 from rnnkit.events import Event, Progress
 from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
 from rnnkit.stages.text import tokenize as tokenize_command
-from rnnkit.text import blocks, token_workers
+from rnnkit.text import blocks, parallel_processing
 from rnnkit.text.lines import read_lines
-from rnnkit.text.tokenizers.store import load_tokenizer
+from rnnkit.text.tokenizer_store import load_tokenizer
 
 LINES = 37
 PAIR = align.AlignOptions(source="de", target="en")
@@ -214,10 +214,10 @@ def test_killed_worker(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert active_children() == []
 
 
-class Dies(token_workers.TokenizeWorker):
+class Dies(parallel_processing.TokenizeWorker):
     """Kills its own process at the first block."""
 
-    def process(self, item: blocks.LineBlock | token_workers.SamplingBatch) -> token_workers.TokenizedBlock:
+    def process(self, item: blocks.LineBlock | parallel_processing.SamplingBatch) -> parallel_processing.TokenizedBlock:
         import os
         import signal
 

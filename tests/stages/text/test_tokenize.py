@@ -20,9 +20,8 @@ from rnnkit.options.declare import STDIN
 from rnnkit.stages.text import detokenize
 from rnnkit.stages.text.tokenize import is_filter, open_filter, run
 from rnnkit.stages.text.tokenize_options import TokenizeOptions, TokenizeResult
-from rnnkit.text.normalizer import Normalizer
-from rnnkit.text.tokenizers import load_tokenizer
-from rnnkit.text.tokenizers.store import read_tokenizer_identity
+from rnnkit.text.tokenizer_store import load_tokenizer, read_tokenizer_identity
+from rnnkit.text.unicode import Normalizer
 
 DE = ["Zwei Hunde spielen im Schnee.", "", "  Ein Mann  schläft\u00a0hier. ", "</s> ▁ ￭ <0x0A>", "Ja!"] * 8
 EN = ["Two dogs play in the snow.", "", "A man sleeps here.", "<unk>", "Yes!"] * 8
@@ -108,8 +107,8 @@ def test_a_later_file_reuses_the_tokenizer(corpus: Path) -> None:
     assert Path("work/tokenizer/model.spm").read_bytes() == before
     refused(ArtefactError, options("test.en", type="unigram"), "work/tokenizer", "--type bpe", "--type unigram")
     refused(ArtefactError, options("test.en", lowercase=True), "--lowercase true")
-    refused(ArtefactError, options("test.en", normalise="nfkc"), "--normalise nfc", "--normalise nfkc")
-    run(options("test.en", type="bpe", lowercase=False, normalise="nfc"))
+    refused(ArtefactError, options("test.en", normalize="nfkc"), "--normalize nfc", "--normalize nfkc")
+    run(options("test.en", type="bpe", lowercase=False, normalize="nfc"))
 
 
 def test_overwrite_warns_of_stale_files(corpus: Path) -> None:
@@ -156,11 +155,11 @@ def test_white_space_is_kept_with_none(corpus: Path) -> None:
     Path("train.fr").write_text(f"{line}\n" * 9, encoding="utf-8")
     for kind in ("words", "chars", "bytes", "unigram", "bpe"):
         work = Path(f"work.{kind}")
-        result = run(options("train.fr", type=kind, normalise="none", work=work))
+        result = run(options("train.fr", type=kind, normalize="none", work=work))
         assert result.settings["exact"] is True
         found = detokenize.open_filter(detokenize.DetokenizeOptions([work / "tokens" / "train.fr.tok"], work=work))
         assert set(found) == {line}
-    assert "exact" not in run(options("train.fr", type="spaces", normalise="none", work=Path("spaces"))).settings
+    assert "exact" not in run(options("train.fr", type="spaces", normalize="none", work=Path("spaces"))).settings
     assert "exact" not in run(options("train.fr", type="words", work=Path("nfc"))).settings
 
 
@@ -195,7 +194,7 @@ def test_sizes(corpus: Path) -> None:
 
 def test_case_and_form(corpus: Path) -> None:
     Path("train.xx").write_text("ﬁN E\u0301\n", encoding="utf-8")
-    result = run(options("train.xx", type="chars", lowercase=True, normalise="nfkc"))
+    result = run(options("train.xx", type="chars", lowercase=True, normalize="nfkc"))
     assert tokens("train.xx") == ["f i n ▁ é"]
     assert str(load_tokenizer(result.tokenizer)) == "chars, nfkc, lower case"
 

@@ -13,7 +13,7 @@ from rnnkit.errors import ArtefactError, DataError, RnnkitError
 from rnnkit.events import Event, Progress, WarningEvent
 from rnnkit.stages.text import tokenize, tokenize_options
 from rnnkit.stages.text.vocab import VocabOptions, run
-from rnnkit.text.tokenizers.store import read_tokenizer_identity
+from rnnkit.text.tokenizer_store import read_tokenizer_identity
 from rnnkit.text.vocabulary import Vocabulary, read_vocabulary_manifest
 
 DE = "ein Hund und ein </s>\n\nein Mann\n"

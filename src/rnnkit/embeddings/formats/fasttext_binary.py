@@ -12,23 +12,25 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.embeddings.formats.vector_reader import BLOCK_BYTES, VectorReader
-from rnnkit.embeddings.formats.word_repair import repair_words
-from rnnkit.embeddings.formats.word_validation import check_vectors, check_words, check_writable, first_nonfinite_row
-from rnnkit.embeddings.vector_table import Matrix, RowBuffer, VectorTable
+from rnnkit.embeddings.formats.word_validation import (
+    check_vectors,
+    check_words,
+    check_writable,
+    first_nonfinite_row,
+    repair_words,
+)
+from rnnkit.embeddings.vector_table import Matrix, RowBuffer, Subwords, VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import DataError
 from rnnkit.io.atomic import atomic_file
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.text import special_tokens
-
-if TYPE_CHECKING:
-    from rnnkit.embeddings.subword_ngrams import Subwords
 
 MAGIC: Final = (793712314).to_bytes(4, "little")
 VERSION: Final = 12
@@ -153,8 +155,6 @@ def read_header(reader: VectorReader) -> FasttextHeader:
                 f"the maximum is {MAX_NGRAM_CHARACTERS}",
                 path=reader.name,
             )
-        from rnnkit.embeddings.subword_ngrams import Subwords  # imports the compiler
-
         subwords = Subwords(min_length, max_length, buckets)
     return FasttextHeader(dimension, subwords, buckets, words, labels)
 

@@ -15,9 +15,15 @@ from typing import Final
 
 import numpy as np
 
-from rnnkit.embeddings.formats.text_rows import NON_FINITE_PATTERN, NUMBER_CHARACTERS, NUMBER_PATTERN, parse_block
+from rnnkit.embeddings.formats.text_formats import (
+    BOM,
+    NON_FINITE_PATTERN,
+    NUMBER_CHARACTERS,
+    NUMBER_PATTERN,
+    parse_block,
+)
 from rnnkit.embeddings.formats.vector_reader import BLOCK_BYTES, VectorReader
-from rnnkit.embeddings.formats.word_repair import NO_WORD, NOT_FINITE, WORD_WITH_SPACE, repair_words
+from rnnkit.embeddings.formats.word_validation import NO_WORD, NOT_FINITE, WORD_WITH_SPACE, repair_words
 from rnnkit.embeddings.vector_table import RowBuffer, VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import DataError
@@ -36,7 +42,6 @@ NO_NUMBER: Final = "rows with a field that is not a number"
 LOOSE_HEADER_PATTERN: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t]*(\d{1,18})[ \t]+(\d{1,9})[ \t\r]*")
 """A header with any white space."""
 
-_BOM = b"\xef\xbb\xbf"
 _WHITE_SPACE = b" \t\r"
 _FIELD = re.compile(rb"[^ \t]+")
 _SAMPLE = 64  # rows from which the dimension is inferred
@@ -55,8 +60,8 @@ def read(reader: VectorReader, repairs: Repairs, header: bool) -> VectorTable:
         DataError: No row can be used, or the file contains no word vectors.
     """
     count, dimension, first_line = (*read_loose_header(reader, repairs), 2) if header else (None, 0, 1)
-    if not header and reader.peek(len(_BOM)) == _BOM:
-        reader.read(len(_BOM))
+    if not header and reader.peek(len(BOM)) == BOM:
+        reader.read(len(BOM))
     dimension = _choose_dimension(reader, dimension, repairs)
     rows = _RowParser(reader.name, dimension, repairs)
     line = first_line
@@ -83,7 +88,7 @@ def read_loose_header(reader: VectorReader, repairs: Repairs) -> tuple[int, int]
     found = LOOSE_HEADER_PATTERN.fullmatch(line)
     if found is None or not int(found[2]):
         raise DataError(f"{reader.name}:1: no header", "expected `words dimension`", path=reader.name, line=1)
-    if line.removeprefix(_BOM).rstrip(b" \r") != b"%b %b" % found.groups():
+    if line.removeprefix(BOM).rstrip(b" \r") != b"%b %b" % found.groups():
         repairs.add(
             EXTRA_HEADER_SPACES, f"{reader.name}:1", f"it was read as '{found[1].decode()} {found[2].decode()}'"
         )

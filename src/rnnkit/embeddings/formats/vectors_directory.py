@@ -12,23 +12,20 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
 from rnnkit.embeddings.formats.word_validation import check_writable
-from rnnkit.embeddings.vector_table import Matrix, VectorTable
+from rnnkit.embeddings.vector_table import Matrix, Subwords, VectorTable
 from rnnkit.embeddings.word_index import WordIndex
-from rnnkit.errors import DataError, FormatError
+from rnnkit.errors import DataError, FormatError, explain_os_errors
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import ARTIFACT_PART, atomic_directory
-from rnnkit.io.durable import explain_os_errors, fsync_directory
+from rnnkit.io.atomic import fsync_directory
 from rnnkit.io.npy import map_npy
 from rnnkit.io.safe_reading import open_regular
 from rnnkit.text import special_tokens
-
-if TYPE_CHECKING:
-    from rnnkit.embeddings.subword_ngrams import Subwords
 
 KIND: Final = "vectors"
 VERSION: Final = 1
@@ -209,8 +206,6 @@ def _open_words(folder: Path, meta: manifest.Manifest) -> tuple[WordIndex, Subwo
 
 
 def _subwords(facts: Mapping[str, Any]) -> Subwords:
-    from rnnkit.embeddings.subword_ngrams import Subwords  # imports the compiler
-
     return Subwords(int(facts["min_length"]), int(facts["max_length"]), int(facts["buckets"]))
 
 

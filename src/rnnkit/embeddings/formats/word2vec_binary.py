@@ -14,16 +14,16 @@ from typing import Final
 
 import numpy as np
 
+from rnnkit.embeddings.formats.text_formats import read_header
 from rnnkit.embeddings.formats.text_repair import WRONG_COUNT, read_loose_header
 from rnnkit.embeddings.formats.vector_reader import VectorReader
-from rnnkit.embeddings.formats.word2vec_text import read_header
-from rnnkit.embeddings.formats.word_repair import repair_words
 from rnnkit.embeddings.formats.word_validation import (
     check_vectors,
     check_words,
     check_writable,
     is_utf8,
     looks_like_floats,
+    repair_words,
 )
 from rnnkit.embeddings.vector_table import Matrix, RowBuffer, VectorTable
 from rnnkit.embeddings.word_index import WordIndex

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.segments import (
@@ -32,6 +32,7 @@ from rnnkit.evaluation.translation_metrics import (
     sentence_scores,
 )
 from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import STDIN, argument, option, option_name
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class BleuOptions:
         help="sacrebleu, or textbook: exp(min(0, 1 - len_label/len_pred)) * prod_n p_n^(1/2^n), averaged over lines.",
         choices=tuple(WIDTH),
         panel="Score",
+        variable="BLEU_METHOD",
     )
     metric: list[str] = option(("bleu",), help="Metric; repeatable.", choices=METRICS, panel="Score")
     sentence: bool = option(False, help="Score each line separately, in order.", panel="Score")
@@ -89,7 +91,9 @@ class BleuOptions:
         shown_default=f"{BleuSettings.tokenize}; textbook: none, tokens separated by white space",
         panel="Score",
     )
-    lowercase: bool = option(BleuSettings.lowercase, help="Ignore case in BLEU.", panel="Score")
+    lowercase: bool = option(
+        BleuSettings.lowercase, help="Ignore case in BLEU.", panel="Score", variable="BLEU_LOWERCASE"
+    )
     smooth_method: str = option(
         BleuSettings.smooth_method, help="Smoothing of n-gram orders without a match.", choices=SMOOTHING, panel="Score"
     )
@@ -176,7 +180,7 @@ class BleuResult:
             for number, one in zip(self.numbers, self.comparisons, strict=True)
         )
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         return {
             "scores": [score.as_dict(self.width) for score in self.scores],
@@ -192,7 +196,7 @@ class BleuResult:
         yield f"  {names[0]:<{left}}  {figures[0]:>{right}}"
         yield f"  {names[1]:<{left}}  {figures[1]:>{right}}  {_p_value(comparison)}"
 
-    def _comparison(self, comparison: PairedComparison) -> dict[str, Any]:
+    def _comparison(self, comparison: PairedComparison) -> JsonObject:
         return {
             "name": comparison.name,
             "signature": comparison.signature,

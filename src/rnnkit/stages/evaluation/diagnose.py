@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
+from rnnkit.json_types import JsonObject
 from rnnkit.nn import kinds
 from rnnkit.options.declare import argument, option
-from rnnkit.reports.columns import format_columns
-from rnnkit.reports.gradient_plot import FlowResult, plot_gradient_flow
+from rnnkit.reports.figures import FlowResult, format_columns, plot_gradient_flow
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file
 
@@ -43,7 +43,7 @@ RECALLERS = ("rnn", "gru", "lstm", "mingru")
 
 
 @dataclass(frozen=True)
-class DiagnoseOptions:
+class DiagnoseOptions(shared.WorkspaceOptions, shared.ThreadOptions, shared.OverwriteOptions):
     """Measure the long-range memory of language models: vanishing and exploding gradients, and recall.
 
     Reports the norm of the gradient of a token's loss with respect to the hidden state k steps earlier, for k from 0:
@@ -63,15 +63,19 @@ class DiagnoseOptions:
     models: list[Path] = argument(
         (), help="Directories of language models.", metavar="MODEL", shown_default="WORK/model; none with --arch"
     )
-    work: Path = shared.work()
     text: Path | None = option(
-        None, help="Raw text; - is standard input.", panel="Data", shown_default="a split of the data"
+        None,
+        help="Raw text; - is standard input.",
+        panel="Data",
+        shown_default="a split of the data",
+        variable="DIAGNOSE_TEXT",
     )
     data: Path | None = option(None, help="Encoded data.", panel="Data", shown_default="WORK/data")
     split: str = option("valid", help="Split of the data.", panel="Data")
     arch: list[str] = option(
         (), help="Architectures of untrained networks; with --recall, of those to train.", panel="Networks",
         choices=kinds.LANGUAGE_ARCHS, many=True, shown_default="none; with --recall " + ", ".join(RECALLERS),
+        variable="DIAGNOSE_ARCH",
     )  # fmt: skip
     hidden: int | None = option(
         None, help="Hidden size.", panel="Networks", minimum=1,
@@ -89,7 +93,9 @@ class DiagnoseOptions:
         "state", help="Gradient with respect to hidden states or input embeddings.", panel="Gradient flow",
         choices=("state", "input"),
     )  # fmt: skip
-    steps: int = option(200, help="Maximum k.", panel="Gradient flow", unit="steps", minimum=1)
+    steps: int = option(
+        200, help="Maximum k.", panel="Gradient flow", unit="steps", minimum=1, variable="DIAGNOSE_STEPS"
+    )
     places: int = option(64, help="Positions of the text to average over.", panel="Gradient flow", minimum=1)
     share: float = option(
         0.01,
@@ -112,11 +118,9 @@ class DiagnoseOptions:
     runs: int = option(
         3, help="Networks per architecture, with consecutive seeds from --seed.", panel="Recall", minimum=1
     )
-    threads: int = shared.threads()
     output: Path | None = option(
         None, help="Picture of the gradient flow: .png, .svg or .pdf.", panel="Output", shown_default="none"
     )
-    overwrite: bool = option(False, help="Replace the picture.", panel="Output")
 
 
 def run(options: DiagnoseOptions, listen: Listener = null_listener) -> FlowResult | RecallResult:
@@ -322,7 +326,7 @@ class RecallResult:
         between = f" ({min(spans)} to {max(spans)} in {len(spans)} runs)" if len(spans) > 1 else ""
         return f"{median_low(spans)} steps{more}{between}"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         curves = [
             {

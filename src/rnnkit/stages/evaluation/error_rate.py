@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.error_rates import UNITS, ErrorRate, error_rate
@@ -20,8 +19,9 @@ from rnnkit.evaluation.segments import (
     warn_about_lengths,
 )
 from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import STDIN, argument, option
-from rnnkit.text.normalizer import FORMS, NFC, Normalizer
+from rnnkit.text.unicode import FORMS, NFC, Normalizer
 
 EXAMPLE = """\
 rnnkit decode < test.words | rnnkit error-rate test.phones
@@ -56,12 +56,14 @@ class ErrorRateOptions:
         panel="Data",
     )
     unit: list[str] = option(UNITS, help="Unit of the error rate; repeatable.", choices=UNITS, panel="Score")
-    lowercase: bool = option(False, help="Ignore case.", panel="Score")
-    normalise: str = option(
+    lowercase: bool = option(False, help="Ignore case.", panel="Score", variable="ERROR_RATE_LOWERCASE")
+    normalize: str = option(
         NFC,
         help="Unicode normalization form in which lines are compared.",
         choices=FORMS,
         panel="Score",
+        formerly="normalise",
+        variable="ERROR_RATE_NORMALIZE",
     )
     width: int = option(2, help="Decimal places.", minimum=0, panel="Output")
 
@@ -90,7 +92,7 @@ class ErrorRateResult:
         """Printed form with `--quiet`: the rates alone, in percent."""
         return tuple(rate.number(self.width) for rate in self.rates)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         return {"rates": [rate.as_dict(self.width) for rate in self.rates], "answers": self.answers}
 
@@ -106,7 +108,7 @@ def run(options: ErrorRateOptions, listen: Listener = null_listener) -> ErrorRat
     prompt_on_terminal([options.hypotheses], listen)
     hypotheses, references = _read(options, listen)
     warn_about_lengths(hypotheses, references, listen)
-    normalize = Normalizer(options.normalise, options.lowercase)
+    normalize = Normalizer(options.normalize, options.lowercase)
     normalized = [normalize(line) for line in hypotheses]
     normalized_references = [[normalize(reference) for reference in group] for group in references]
     rates = tuple(error_rate(normalized, normalized_references, unit) for unit in UNITS if unit in options.unit)

@@ -6,23 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rnnkit.embeddings.loading import load_vectors
+from rnnkit.embeddings.queries import load_vectors
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.segments import source_name
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.safe_reading import Repairs
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
-from rnnkit.reports.columns import format_columns
-from rnnkit.stages import shared_options
+from rnnkit.reports.figures import format_columns
 from rnnkit.stages import shared_options as shared
 from rnnkit.text.lines import read_lines
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vectors import WordVectors
-    from rnnkit.evaluation.analogies import SectionScore
-    from rnnkit.evaluation.word_similarity import Correlation
+    from rnnkit.evaluation.word_vector_evaluation import Correlation, SectionScore
 
 EXAMPLE = """\
 rnnkit evaluate-embeddings questions-words.txt wordsim353.tsv
@@ -33,7 +32,7 @@ NO_VECTORS = "its words have no vectors"
 
 
 @dataclass(frozen=True)
-class EvaluateEmbeddingsOptions:
+class EvaluateEmbeddingsOptions(shared.VectorOptions):
     """Evaluate word vectors on files of analogies and of rated word pairs; the kind of a file is detected.
 
     Analogies, as in questions-words.txt: `: section` lines, and four words per line, `Athens Greece Baghdad Iraq`. The
@@ -47,9 +46,6 @@ class EvaluateEmbeddingsOptions:
     """
 
     files: list[Path] = argument(help="Files of analogies or rated pairs; - is standard input.", metavar="FILE")
-    vectors: Path | None = shared_options.vectors()
-    work: Path = shared.work()
-    repair: bool = shared.repair()
     restrict: int = option(
         30_000,
         help="Consider only this many of the most frequent words in analogies.",
@@ -61,6 +57,7 @@ class EvaluateEmbeddingsOptions:
         True,
         help="Ignore case: a word without a vector gets that of the most frequent word that differs only in case.",
         panel="Score",
+        variable="EVALUATE_EMBEDDINGS_LOWERCASE",
     )
     unseen: bool = option(
         False, help="Compose vectors of out-of-vocabulary words in rated pairs from their n-grams.", panel="Score"
@@ -109,7 +106,7 @@ class AnalogyScore:
         """The score alone."""
         return percent(self.sums[-1].accuracy)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         return {
             "file": str(self.path),
@@ -153,7 +150,7 @@ class SimilarityScore:
         """The score alone."""
         return "-" if self.correlation.spearman is None else f"{self.correlation.spearman:.4f}"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         return {"file": str(self.path), "kind": "pairs", **self.correlation.as_dict()}
 
@@ -178,7 +175,7 @@ class EvaluateEmbeddingsResult:
         """Printed form with `--quiet`: one number per file."""
         return tuple(score.number for score in self.scores)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         scores = {"scores": [score.as_dict() for score in self.scores]}
         return scores if self.repairs is None else {**scores, "repairs": self.repairs.as_dict()}
@@ -236,26 +233,31 @@ def _score(
 def _solve(
     path: Path, lines: Sequence[str], vectors: WordVectors, options: EvaluateEmbeddingsOptions
 ) -> tuple[AnalogyScore, list[int]]:
-    from rnnkit.evaluation import analogies
+    from rnnkit.evaluation.word_vector_evaluation import (
+        combine_scores,
+        evaluate_analogies,
+        is_syntactic,
+        parse_questions,
+    )
 
-    questions, bad = analogies.parse_questions(lines)
+    questions, bad = parse_questions(lines)
     restrict = min(options.restrict, len(vectors))
-    sections = analogies.evaluate_analogies(questions, vectors, restrict, options.lowercase)
-    syntactic = [tally for tally in sections if analogies.is_syntactic(tally)]
-    semantic = [tally for tally in sections if not analogies.is_syntactic(tally)]
-    sums = [analogies.combine_scores("total", sections)]
+    sections = evaluate_analogies(questions, vectors, restrict, options.lowercase)
+    syntactic = [tally for tally in sections if is_syntactic(tally)]
+    semantic = [tally for tally in sections if not is_syntactic(tally)]
+    sums = [combine_scores("total", sections)]
     if syntactic and semantic:
-        sums = [analogies.combine_scores("semantic", semantic), analogies.combine_scores("syntactic", syntactic), *sums]
+        sums = [combine_scores("semantic", semantic), combine_scores("syntactic", syntactic), *sums]
     return AnalogyScore(path, restrict, tuple(sections), tuple(sums)), bad
 
 
 def _correlate(
     path: Path, lines: Sequence[str], vectors: WordVectors, options: EvaluateEmbeddingsOptions
 ) -> tuple[SimilarityScore, list[int]]:
-    from rnnkit.evaluation import word_similarity
+    from rnnkit.evaluation.word_vector_evaluation import correlate, parse_pairs
 
-    pairs, bad = word_similarity.parse_pairs(lines)
-    return SimilarityScore(path, word_similarity.correlate(pairs, vectors, options.lowercase, options.unseen)), bad
+    pairs, bad = parse_pairs(lines)
+    return SimilarityScore(path, correlate(pairs, vectors, options.lowercase, options.unseen)), bad
 
 
 def _is_analogies(path: Path, lines: Sequence[str]) -> bool:
@@ -264,8 +266,7 @@ def _is_analogies(path: Path, lines: Sequence[str]) -> bool:
     Raises:
         DataError: It has neither analogies nor rated pairs.
     """
-    from rnnkit.evaluation.analogies import SECTION
-    from rnnkit.evaluation.word_similarity import COMMENT, parse_pair
+    from rnnkit.evaluation.word_vector_evaluation import COMMENT, SECTION, parse_pair
 
     nonempty = (line for line in lines if line.strip() and not line.startswith(COMMENT))
     first = list(islice(nonempty, 2))  # one of them may be a header

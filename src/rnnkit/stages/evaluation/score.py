@@ -4,43 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import DataError
-from rnnkit.evaluation import lm_scorer, mixture
+from rnnkit.evaluation import lm_scorer
 from rnnkit.evaluation.lm_scorer import open_scorer
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
+from rnnkit.json_types import JsonObject
 from rnnkit.stages.evaluation.score_options import (
     CACHE_SIZE,
-    DYNAMIC_DECAY,
-    DYNAMIC_RATE,
-    DYNAMIC_SEGMENT,
     MixtureWeights,
     ScoreOptions,
     check,
     check_model,
     check_translation,
+    dynamic_settings,
 )
-from rnnkit.stages.evaluation.score_results import EOS_TEXT, LineScore, MixtureSummary, Summary, TokenScore
 from rnnkit.stages.inference.translation_outputs import LineTally
 from rnnkit.text.special_tokens import EOS, UNK
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
+    from rnnkit.decoding.rescoring import SentencePair
     from rnnkit.decoding.translator import TranslationEnsemble
-    from rnnkit.evaluation.dynamic_evaluation import DynamicSettings
-    from rnnkit.evaluation.lm_metrics import LMScore
+    from rnnkit.evaluation.interpolation import FittedMixture, Mixture
+    from rnnkit.evaluation.lm_metrics import LMScore, TokenScore
     from rnnkit.evaluation.lm_scorer import ScoredLines, Scorer
-    from rnnkit.evaluation.mixture import FittedMixture, Mixture
 
     FloatArray = NDArray[np.float64]
+
 
 EXAMPLE = """\
 rnnkit score test.txt --summary
@@ -51,8 +47,134 @@ rnnkit score test.txt --summary --dynamic --dynamic-rate 0.005
 rnnkit score test.de test.en --model work/model --summary
 rnnkit score --split test --json --output test.scores"""
 
-BLOCK_LINES = 2000
-"""Sentence pairs that are sorted by length into batches together."""
+
+EOS_TEXT = "</s>"
+"""How EOS is printed."""
+
+
+@dataclass(frozen=True)
+class LineScore:
+    """Log-probability of a line.
+
+    Attributes:
+        number: Line number, from 1.
+        score: Sums over the line.
+        tokens: Scores of its tokens; None if not requested.
+    """
+
+    number: int
+    score: LMScore
+    tokens: tuple[TokenScore, ...] | None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Printed form: if requested, a line for each token; the scores of the line; then a blank line."""
+        from rnnkit.evaluation.lm_metrics import logarithms
+
+        line = "\t".join([*logarithms(self.score.log_p), str(self.score.tokens), str(self.score.unknown)])
+        return (line,) if self.tokens is None else (*(token.line for token in self.tokens), line, "")
+
+    def as_dict(self) -> JsonObject:
+        """JSON form."""
+        shown = ("tokens", "unknown", "log10", "ln", "perplexity")
+        figures = self.score.as_dict()
+        found = {"line": self.number, **{name: figures[name] for name in shown}}
+        if self.tokens is not None:
+            found["token_scores"] = [token.as_dict() for token in self.tokens]
+        return found
+
+
+@dataclass(frozen=True)
+class MixtureSummary:
+    """A component of an interpolated model.
+
+    Attributes:
+        name: The model directory, or `cache`.
+        weight: Interpolation weight.
+        perplexity: Perplexity of the text under this component alone.
+        unknown: Tokens that it encodes as `<unk>`; None for the cache.
+    """
+
+    name: str
+    weight: float
+    perplexity: float
+    unknown: int | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Scores of the whole text.
+
+    Attributes:
+        score: Sums over the text, and the figures derived from them.
+        parts: The interpolated components; a single one without interpolation.
+        cache: Size and flatness of the cache; None without one.
+    """
+
+    score: LMScore
+    parts: tuple[MixtureSummary, ...]
+    cache: tuple[int, float] | None
+
+    @property
+    def lines(self) -> list[str]:
+        """Printed form."""
+        from rnnkit.reports.figures import format_columns
+
+        score = self.score
+        rows = [
+            ("lines", f"{score.lines:,}"),
+            ("tokens, EOS included", f"{score.tokens:,}"),
+            ("unknown tokens", f"{score.unknown:,}"),
+            ("perplexity", f"{score.perplexity:,.2f}"),
+            ("perplexity without unknown tokens", f"{score.known_perplexity:,.2f}"),
+            ("nats per token", f"{score.nats_per_token:.4f}"),
+            ("bits per token", f"{score.bits_per_token:.4f}"),
+        ]
+        if score.impossible:
+            rows.insert(3, ("tokens of probability zero", f"{score.impossible:,}"))
+        if score.characters is not None:
+            rows += [
+                ("bits per character", f"{score.bits_per_character:.4f}"),
+                ("bits per byte", f"{score.bits_per_byte:.4f}"),
+            ]
+            if score.cautions:
+                rows += [
+                    ("bits per character of the raw text", f"{score.raw_bits_per_character:.4f}"),
+                    ("bits per byte of the raw text", f"{score.raw_bits_per_byte:.4f}"),
+                ]
+        return [*format_columns(rows, right=[1]), *self._mixture()]
+
+    def _mixture(self) -> list[str]:
+        from rnnkit.reports.figures import format_columns
+
+        if len(self.parts) == 1:
+            return []
+        heading = ("component", "weight", "perplexity alone", "unknown tokens")
+        rows = [
+            (part.name, f"{part.weight:.4f}", f"{part.perplexity:,.2f}", f"{part.unknown or 0:,}")
+            for part in self.parts
+        ]
+        columns = 4 if len({part.unknown for part in self.parts if part.unknown is not None}) > 1 else 3
+        found = format_columns([row[:columns] for row in (heading, *rows)], right=[1, 2, 3][: columns - 1])
+        if self.cache is not None:
+            found.append(f"the cache holds {self.cache[0]:,} tokens, flatness {self.cache[1]:g}")
+        return found
+
+    def as_dict(self) -> JsonObject:
+        """JSON form."""
+        from rnnkit.evaluation.lm_metrics import finite
+
+        parts = [
+            {
+                "name": part.name,
+                "weight": part.weight,
+                "perplexity": finite(part.perplexity),
+                **({} if part.unknown is None or len(self.parts) == 1 else {"unknown": part.unknown}),
+            }
+            for part in self.parts
+        ]
+        cache = None if self.cache is None else {"size": self.cache[0], "flatness": self.cache[1]}
+        return {"summary": {**self.score.as_dict(), **self.score.raw_dict(), "mixture": parts, "cache": cache}}
 
 
 def run(options: ScoreOptions, listen: Listener = null_listener) -> Iterator[LineScore | Summary]:
@@ -72,6 +194,7 @@ def run(options: ScoreOptions, listen: Listener = null_listener) -> Iterator[Lin
 
 
 def _run(options: ScoreOptions, weights: MixtureWeights, listen: Listener) -> Iterator[LineScore | Summary]:
+    from rnnkit.evaluation import interpolation
     from rnnkit.models import store
     from rnnkit.nn.device import choose_device, set_threads
 
@@ -84,27 +207,14 @@ def _run(options: ScoreOptions, weights: MixtureWeights, listen: Listener) -> It
     main = open_scorer(options.folder, options.checkpoint, device)
     flatnesses = check_model(options, weights, neural=main.network is not None)
     opened = [open_scorer(path, "best", device) for path in weights.others]
-    models = mixture.Mixture(
+    models = interpolation.Mixture(
         main,
-        tuple(mixture.match_models(main, other, listen) for other in opened),
+        tuple(interpolation.match_models(main, other, listen) for other in opened),
         cache_size=(options.cache_size or CACHE_SIZE) if options.cache else None,
-        dynamic=_dynamic_settings(options) if options.dynamic else None,
+        dynamic=dynamic_settings(options) if options.dynamic else None,
     )
     fitted = _fit(options, weights, models, flatnesses, listen)
     yield from _score_text(options, models, fitted, listen)
-
-
-def _dynamic_settings(options: ScoreOptions) -> DynamicSettings:
-    from rnnkit.evaluation.dynamic_evaluation import DynamicSettings
-
-    method: Any = options.dynamic_method or "rms"  # `config.resolve` checks the choices
-    rate, decay = options.dynamic_rate, options.dynamic_decay
-    return DynamicSettings(
-        method=method,
-        rate=DYNAMIC_RATE[method] if rate is None else rate,
-        decay=DYNAMIC_DECAY if decay is None else decay,
-        segment=options.dynamic_segment or DYNAMIC_SEGMENT,
-    )
 
 
 def _fit(
@@ -113,11 +223,13 @@ def _fit(
     """Return the interpolation weights: those given, or fitted on the held-out text of `--tune`."""
     import numpy as np
 
+    from rnnkit.evaluation import interpolation
+
     if options.tune is None:
         weights_K = np.array([weight for weight in weights.given if weight is not None])
-        return mixture.FittedMixture(weights_K, flatnesses[0] if flatnesses else None)
+        return interpolation.FittedMixture(weights_K, flatnesses[0] if flatnesses else None)
     held_out = lm_scorer.read_text([options.tune], models.main)
-    fitted = mixture.fit_mixture(models, held_out, weights.given, flatnesses, listen)
+    fitted = interpolation.fit_mixture(models, held_out, weights.given, flatnesses, listen)
     found = [f"{name} {weight:.4f}" for name, weight in zip(models.names, fitted.weights_K, strict=True)]
     found += [] if fitted.flatness is None or models.main.network is None else [f"flatness {fitted.flatness:g}"]
     listen(Note(f"fitted on {options.tune} (perplexity {fitted.perplexity:,.2f}): {', '.join(found)}"))
@@ -140,7 +252,7 @@ def _score_text(
     for block in _read_blocks(options, models.main):
         unknown_words.add(block)
         texts = models.encode(block)
-        log_p_KN = mixture.component_log_probs(components, texts)
+        log_p_KN = interpolation.component_log_probs(components, texts)
         unknown_K += [np.count_nonzero(text.ids == UNK) for text in texts]
         log_p_N = interpolation.interpolate(log_p_KN, fitted.weights_K)
         sums_K += log_p_KN.sum(axis=1)
@@ -186,25 +298,10 @@ def _line_scores(block: ScoredLines, log_p_N: FloatArray, before: int, with_toke
 
 def _token_scores(tokens: Sequence[str], ids: Sequence[int], log_p: FloatArray) -> tuple[TokenScore, ...]:
     """Return the scores of a line's tokens; `ids` and `log_p` include EOS."""
+    from rnnkit.evaluation.lm_metrics import TokenScore
+
     each = zip([*tokens, EOS_TEXT], ids, log_p.tolist(), strict=True)
     return tuple(TokenScore(text, token_id != UNK, value) for text, token_id, value in each)
-
-
-@dataclass(frozen=True)
-class _TokenizedPair:
-    """A source and target line, truncated to the longest that the model accepts.
-
-    Attributes:
-        source: Source tokens.
-        target: Target tokens.
-        raw_target: The target line that `target` stands for.
-        truncated: Whether either side was longer.
-    """
-
-    source: Sequence[str]
-    target: Sequence[str]
-    raw_target: str
-    truncated: bool
 
 
 def score_translations(options: ScoreOptions, device: torch.device, listen: Listener) -> Iterator[LineScore | Summary]:
@@ -218,6 +315,7 @@ def score_translations(options: ScoreOptions, device: torch.device, listen: List
     Raises:
         DataError: A file is missing or is not text, or the files are empty or differ in length.
     """
+    from rnnkit.decoding.rescoring import read_pairs, tokenize_pair
     from rnnkit.decoding.stepper import max_training_lengths
     from rnnkit.decoding.translator import TranslationEnsemble
     from rnnkit.evaluation.lm_metrics import LMScore
@@ -229,8 +327,8 @@ def score_translations(options: ScoreOptions, device: torch.device, listen: List
     longest = max_training_lengths([store.training_max_lengths(options.folder, model.languages)])
     most = longest.max_source_length - 1, longest.max_output_length - 1  # without EOS
     total, truncated = LMScore(), LineTally()
-    for block in _read_pairs(options.files[0], options.files[1], model.tokenizer):
-        pairs = [_tokenize_pair(source, target, model.tokenizer, most) for source, target in block]
+    for block in read_pairs(options.files[0], options.files[1], model.tokenizer):
+        pairs = [tokenize_pair(source, target, model.tokenizer, most) for source, target in block]
         for pair, score in zip(pairs, _score_pairs(translator, pairs, total.lines + 1, options.tokens), strict=True):
             if pair.truncated:
                 truncated.add(total.lines + 1)
@@ -257,18 +355,8 @@ def score_translations(options: ScoreOptions, device: torch.device, listen: List
     yield Summary(total, parts, None)
 
 
-def _tokenize_pair(source: str, target: str, tokenizer: Tokenizer, most: tuple[int, int]) -> _TokenizedPair:
-    """Tokenize a pair and truncate both sides: attention over one corrupt line takes memory quadratic in its length."""
-    whole_source, whole_target = tokenizer.tokenize(source), tokenizer.tokenize(target)
-    truncated = len(whole_source) > most[0] or len(whole_target) > most[1]
-    tokens = whole_target[: most[1]]
-    return _TokenizedPair(
-        whole_source[: most[0]], tokens, tokenizer.detokenize(tokens) if truncated else target, truncated
-    )
-
-
 def _score_pairs(
-    translator: TranslationEnsemble, pairs: Sequence[_TokenizedPair], first_line: int, with_tokens: bool
+    translator: TranslationEnsemble, pairs: Sequence[SentencePair], first_line: int, with_tokens: bool
 ) -> Iterator[LineScore]:
     import numpy as np
 
@@ -288,24 +376,3 @@ def _score_pairs(
         detokenized = lm_scorer.detokenize_line(pair.target, pair.raw_target, model.tokenizer)
         figures = measure(with_eos, log_p, [pair.raw_target], 1, [detokenized])
         yield LineScore(number, figures, _token_scores(pair.target, [*ids, EOS], log_p) if with_tokens else None)
-
-
-def _read_pairs(source: Path, target: Path, tokenizer: Tokenizer) -> Iterator[list[tuple[str, str]]]:
-    """Read both files in parallel, in blocks of lines."""
-    lines = zip_longest(read_raw_text(source, tokenizer), read_raw_text(target, tokenizer))
-    block: list[tuple[str, str]] = []
-    for number, (left, right) in enumerate(lines, start=1):
-        if left is None or right is None:
-            short, other = (source, target) if left is None else (target, source)
-            raise DataError(
-                f"{short} has {number - 1:,} lines, {other} has more",
-                hint="both files must have the same number of lines, a translation on each",
-                path=short,
-                line=number,
-            )
-        block.append((left, right))
-        if len(block) == BLOCK_LINES:
-            yield block
-            block = []
-    if block:
-        yield block

@@ -6,12 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from rnnkit.errors import UsageError
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.nn import kinds
 from rnnkit.options.declare import STDIN, argument, option, option_name
 from rnnkit.stages import shared_options as shared
+
+if TYPE_CHECKING:
+    from rnnkit.evaluation.lm_adaptation import DynamicSettings
 
 CHECKPOINTS = ("best", "last", "average")
 CACHE_SIZE = 500
@@ -30,7 +34,7 @@ DEPENDENT_OPTIONS = {
 
 
 @dataclass(frozen=True)
-class ScoreOptions:
+class ScoreOptions(shared.WorkspaceOptions, shared.DeviceOptions, shared.OverwriteOptions):
     """Compute the log-probability and perplexity of text under a neural or n-gram language model.
 
     A translation model takes two files, the source and its translation, and scores the translation given the source.
@@ -53,7 +57,6 @@ class ScoreOptions:
         (STDIN,),
         help="Raw text, one sentence per line; - is standard input. Source and target for a translation model.",
     )
-    work: Path = shared.work()
     data: Path | None = option(
         None, help="Score encoded data instead of text.", panel="Data", shown_default="WORK/data with --split"
     )
@@ -107,9 +110,6 @@ class ScoreOptions:
     summary: bool = option(False, help="Write only the summary of the whole text.", panel="Output")
     json: bool = option(False, help="Write one JSON object per line, then one with the summary.", panel="Output")
     output: Path = option(STDIN, help="File to write; - is standard output.", panel="Output")
-    overwrite: bool = option(False, help="Replace the output file.", panel="Output")
-    device: str = shared.device(help="Compute device; auto: the GPU if there is one.")
-    threads: int = shared.threads()
 
     @property
     def folder(self) -> Path:
@@ -253,3 +253,17 @@ def check_translation(options: ScoreOptions) -> None:
             hint="`rnnkit score SOURCE TARGET`, with a translation on each line",
             path=options.folder,
         )
+
+
+def dynamic_settings(options: ScoreOptions) -> DynamicSettings:
+    """Return the settings of dynamic evaluation, the defaults included."""
+    from rnnkit.evaluation.lm_adaptation import DynamicSettings
+
+    method = cast(kinds.DynamicMethod, options.dynamic_method or "rms")  # `config.resolve` checks the choices
+    rate, decay = options.dynamic_rate, options.dynamic_decay
+    return DynamicSettings(
+        method=method,
+        rate=DYNAMIC_RATE[method] if rate is None else rate,
+        decay=DYNAMIC_DECAY if decay is None else decay,
+        segment=options.dynamic_segment or DYNAMIC_SEGMENT,
+    )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from rnnkit.embeddings.loading import digest_vectors
+from rnnkit.embeddings.queries import digest_vectors
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
+from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import Repairs
-from rnnkit.io.workspace import Workspace
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
@@ -47,7 +48,7 @@ VERSION: Final = 1
 
 
 @dataclass(frozen=True)
-class ConvertEmbeddingsOptions:
+class ConvertEmbeddingsOptions(shared.VectorOptions, shared.OverwriteOptions):
     """Convert word vectors to another format, to exchange them with other tools.
 
     word2vec and fasttext are the same text format, with a header line, as in `.vec` files; glove is without the header.
@@ -57,9 +58,6 @@ class ConvertEmbeddingsOptions:
     """
 
     output: Path = argument(help="File or directory to write.", metavar="OUTPUT")
-    vectors: Path | None = shared.vectors()
-    work: Path = shared.work()
-    repair: bool = shared.repair()
     top: int | None = option(
         None,
         help="Convert only the first words, which are the most frequent.",
@@ -75,7 +73,6 @@ class ConvertEmbeddingsOptions:
         panel="Output",
         shown_default="by OUTPUT's suffix: none directory, .txt word2vec, .vec fasttext",
     )
-    overwrite: bool = option(False, help="Replace an existing output.", panel="Output")
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,7 @@ class ConvertEmbeddingsResult:
         """The result as text."""
         return (f"{self.path}: {self.words:,} words of dimension {self.dimension:,} as {self.format}",)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         fields = {"path": str(self.path), "format": self.format, "words": self.words, "dimension": self.dimension}
         return fields if self.repairs is None else {**fields, "repairs": self.repairs.as_dict()}
@@ -117,7 +114,7 @@ def run(options: ConvertEmbeddingsOptions, listen: Listener = null_listener) -> 
         FormatError: The vectors directory is damaged.
     """
     from rnnkit.embeddings import formats
-    from rnnkit.embeddings.formats.word_repair import spaces_to_underscores
+    from rnnkit.embeddings.formats.word_validation import spaces_to_underscores
 
     output, format = options.output, options.to or _infer_format(options.output)
     source = options.vectors or Workspace(options.work).embeddings
@@ -157,7 +154,7 @@ def _write(
     output: Path, format: str, table: VectorTable, options: ConvertEmbeddingsOptions, inputs: dict[str, str]
 ) -> None:
     from rnnkit.embeddings import formats
-    from rnnkit.embeddings.formats import projector, vectors_directory
+    from rnnkit.embeddings.formats import text_formats, vectors_directory
     from rnnkit.io.artifact_output import announce_kind, atomic_directory, write_file_manifest
 
     if format == DIRECTORY:
@@ -166,8 +163,10 @@ def _write(
     facts = {"format": format, "words": len(table.words), "dimension": table.dimension}
     if format == PROJECTOR:
         with atomic_directory(output, EXPORT) as temporary:
-            projector.write_files(temporary, table)
-            files = manifest.describe_files(temporary, [projector.VECTORS, projector.METADATA])
+            text_formats.write_projector(temporary, table)
+            files = manifest.describe_files(
+                temporary, [text_formats.PROJECTOR_VECTORS, text_formats.PROJECTOR_METADATA]
+            )
             found = manifest.Manifest(EXPORT, VERSION, as_dict(options), inputs, files, facts)
             manifest.write(temporary / manifest.NAME, found)
         return

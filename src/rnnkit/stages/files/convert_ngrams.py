@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.atomic import is_stream
+from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import Repairs
-from rnnkit.io.workspace import Workspace
-from rnnkit.options.declare import STDIN, argument, option
+from rnnkit.json_types import JsonObject
+from rnnkit.options.declare import STDIN, argument, changed, option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file, check_output_folder
@@ -37,7 +38,7 @@ _READ_ONLY: Final = (".bz2", ".xz", ".zst", ".zip")
 
 
 @dataclass(frozen=True)
-class ConvertNgramsOptions:
+class ConvertNgramsOptions(shared.WorkspaceOptions, shared.RepairOptions, shared.OverwriteOptions):
     """Convert an n-gram model to an ARPA file, for KenLM, SRILM and other tools, or from one.
 
     An OUTPUT that ends in .arpa or .gz is an ARPA file, any other a model directory. ARPA files are read plain or
@@ -48,18 +49,19 @@ class ConvertNgramsOptions:
     output: Path = argument(help="ARPA file or model directory to write.", metavar="OUTPUT")
     model: Path | None = option(
         None, help="Model directory, or an ARPA file or pipe; - is standard input.", panel="Data",
-        shown_default="WORK/model",
+        shown_default="WORK/model", variable="CONVERT_NGRAMS_MODEL",
     )  # fmt: skip
-    repair: bool = shared.repair(
-        help="Read imperfect ARPA files: repair or skip spaces for tabs, wrong counts, duplicates, invalid UTF-8."
-    )
-    work: Path = shared.work()
     merge_unknown: bool = option(
         False,
         help="Map the word <unk> of the training text, as in the Penn Treebank, to the unknown word.",
         panel="Output",
     )
-    overwrite: bool = option(False, help="Replace an existing output.", panel="Output")
+    _: KW_ONLY
+    repair: bool = changed(
+        shared.RepairOptions,
+        "repair",
+        help="Read imperfect ARPA files: repair or skip spaces for tabs, wrong counts, duplicates, invalid UTF-8.",
+    )
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class ConvertNgramsResult:
     ngrams: tuple[int, ...]
     repairs: Repairs | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         found = {} if self.repairs is None else {"repairs": self.repairs.as_dict()}
         return {"path": str(self.path), "ngrams": list(self.ngrams), **found}
@@ -101,7 +103,7 @@ def run(options: ConvertNgramsOptions, listen: Listener = null_listener) -> Conv
         FormatError: It is damaged; for an ARPA file the error has the line.
         ArtefactError: The output already exists, or the model is not an n-gram model or cannot be represented in ARPA.
     """
-    from rnnkit.ngrams.arpa.arpa_writer import write_arpa
+    from rnnkit.ngrams.arpa_writer import write_arpa
 
     source = options.model or Workspace(options.work).model
     if options.output.suffix in _READ_ONLY:
@@ -144,7 +146,7 @@ def _load(source: Path, repair: bool, listen: Listener) -> _LoadedNgrams:
     from rnnkit.models import store
     from rnnkit.models.lm_store import VOCABULARY_FILE
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.ngrams.arpa.arpa_reader import read_arpa
+    from rnnkit.ngrams.arpa_reader import read_arpa
     from rnnkit.text.vocabulary import Vocabulary
 
     if not source.is_dir():
@@ -176,13 +178,13 @@ def _load(source: Path, repair: bool, listen: Listener) -> _LoadedNgrams:
 def _write_folder(loaded: _LoadedNgrams, source: Path, options: ConvertNgramsOptions) -> None:
     """Write a model directory like those of `train-lm`, by default with a tokenizer that splits at spaces and tabs."""
     from rnnkit.io.artifact_output import atomic_directory
-    from rnnkit.io.durable import copy_directory
+    from rnnkit.io.atomic import copy_directory
     from rnnkit.models import store
     from rnnkit.models.lm_store import VOCABULARY_FILE
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.text.normalizer import Normalizer
-    from rnnkit.text.tokenizers.simple_tokenizers import KenLMTokenizer
-    from rnnkit.text.tokenizers.store import save_tokenizer
+    from rnnkit.text.rule_based_tokenizers import KenLMTokenizer
+    from rnnkit.text.tokenizer_store import save_tokenizer
+    from rnnkit.text.unicode import Normalizer
     from rnnkit.text.vocabulary import Vocabulary
 
     model = loaded.model

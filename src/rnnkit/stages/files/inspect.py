@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.events import Listener, null_listener
 from rnnkit.io.safe_reading import spool_pipes
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class InspectResult:
         heading = f"differences: {first} | {second}" if self.differences else "no differences"
         return (*described, heading, *(f"  {difference.line()}" for difference in self.differences))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         described = [description.as_dict() for description in self.descriptions]
         if self.differences is None:

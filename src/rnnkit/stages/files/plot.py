@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rnnkit.embeddings.loading import load_table
+from rnnkit.embeddings.queries import load_table
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
+from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import Repairs
-from rnnkit.io.workspace import Workspace
-from rnnkit.options.declare import argument, option
-from rnnkit.reports.projection import METHODS
+from rnnkit.json_types import JsonObject
+from rnnkit.options.declare import argument, changed, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from rnnkit.embeddings.vectors import WordVectors
 
 EXAMPLE = """\
@@ -27,10 +30,11 @@ rnnkit plot work/embeddings --count 100
 rnnkit plot --words king,queen,man,woman --output royals.png"""
 
 MIN_WORDS = 3
+METHODS = ("pca", "tsne", "umap")
 
 
 @dataclass(frozen=True)
-class PlotOptions:
+class PlotOptions(shared.WorkspaceOptions, shared.RepairOptions, shared.OverwriteOptions):
     """Plot the learning curve of a run, finished or not: loss and validation BLEU by step. Or plot word vectors.
 
     With --words or --vectors, or if MODEL is a vectors directory or file, plots words as labeled points: the given
@@ -41,7 +45,6 @@ class PlotOptions:
     model: Path | None = argument(
         None, help="Model directory, or vectors.", metavar="MODEL", shown_default="WORK/model"
     )
-    work: Path = shared.work()
     words: list[str] = option(
         (), help="Words to plot, separated by commas or spaces.", panel="Words", metavar="WORD", many=True
     )
@@ -51,19 +54,20 @@ class PlotOptions:
         panel="Words",
         shown_default="WORK/embeddings",
     )
-    repair: bool = shared.repair(panel="Words")
     count: int = option(
         60,
         help="Number of most frequent words to plot without --words.",
         panel="Words",
         unit="words",
         minimum=MIN_WORDS,
+        variable="PLOT_COUNT",
     )
     method: str = option(
         "pca",
         help="Projection: PCA, t-SNE (needs scikit-learn) or UMAP (needs umap-learn).",
         panel="Words",
         choices=METHODS,
+        variable="PLOT_METHOD",
     )
     seed: int = option(1, help="Random seed of t-SNE and UMAP.", panel="Words", minimum=0)
     output: Path | None = option(
@@ -72,7 +76,8 @@ class PlotOptions:
         panel="Output",
         shown_default="MODEL/curve.png; for words WORK/words.png",
     )
-    overwrite: bool = option(False, help="Replace the figure at --output.", panel="Output")
+    _: KW_ONLY
+    repair: bool = changed(shared.RepairOptions, "repair", panel="Words")
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class PlotResult:
     picture: Path
     repairs: Repairs | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         picture = {"picture": str(self.picture)}
         return picture if self.repairs is None else {**picture, "repairs": self.repairs.as_dict()}
@@ -102,21 +107,20 @@ def run(options: PlotOptions, listen: Listener = null_listener) -> PlotResult:
 
 
 def _draw_curve(options: PlotOptions) -> Path:
-    from rnnkit.reports.learning_curve import plot_learning_curve
-    from rnnkit.training import metrics
+    from rnnkit.reports.figures import plot_learning_curve
+    from rnnkit.training import checkpoint
 
     model = options.model or Workspace(options.work).model
     picture = options.output or model / "curve.png"
     if options.output is not None:
         check_output_file(options, picture)
-    plot_learning_curve(model / metrics.METRICS_FILE, picture)
+    plot_learning_curve(model / checkpoint.METRICS_FILE, picture)
     return picture
 
 
 def _draw_words(options: PlotOptions, listen: Listener) -> PlotResult:
     from rnnkit.embeddings.vectors import WordVectors
-    from rnnkit.reports.projection import project
-    from rnnkit.reports.word_map import plot_word_map
+    from rnnkit.reports.word_map import plot_word_map, project
 
     picture = options.output or options.work / "words.png"
     check_output_file(options, picture)
@@ -158,7 +162,7 @@ def _distinct_words(words: list[str]) -> list[str]:
     return list(dict.fromkeys(word for item in words for word in item.split(",") if word))
 
 
-def _unit_rows(vectors: WordVectors, words: list[str]) -> Any:
+def _unit_rows(vectors: WordVectors, words: list[str]) -> NDArray[np.float64]:
     """Return the unit-normalized vectors of the words; zero vectors stay zero."""
     import numpy as np
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Listener, Note, Progress, null_listener
 from rnnkit.io import artifact_output, manifest
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument
 
 EXAMPLE = """\
@@ -54,7 +54,7 @@ class VerifyResult:
         """The result as text."""
         return (f"{self.files} files verified",)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {"files": self.files, "artefacts": self.artefacts}
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rnnkit.embeddings.loading import load_vectors
-from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
+from rnnkit.embeddings.queries import (
+    FailedQuery,
+    RepairReport,
+    answer_queries,
+    answer_stdin,
+    append_repairs,
+    load_vectors,
+)
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.inference.neighbors import neighbor_lines, neighbor_objects
@@ -28,7 +34,7 @@ SIGNS = ("+", "-")
 
 
 @dataclass(frozen=True)
-class AnalogyOptions:
+class AnalogyOptions(shared.NeighborOptions):
     """Solve analogies: the words nearest to a sum of word vectors (3CosAdd with unit-normalized vectors).
 
     `king - man + woman` and `man king woman` are the same query: man is to king as woman is to what? The words of the
@@ -45,11 +51,7 @@ class AnalogyOptions:
         shown_default="standard input, one per line",
         signed=True,
     )
-    vectors: Path | None = shared.vectors()
-    work: Path = shared.work()
-    repair: bool = shared.repair()
     count: int = option(5, help="Answers per expression.", panel="Search", unit="words", minimum=1)
-    restrict: int | None = shared.restrict()
     json: bool = option(False, help="Print one JSON object per expression: question, answers.", panel="Output")
 
 
@@ -85,7 +87,7 @@ class Analogy:
         """The result as text."""
         return (str(self.expression), *neighbor_lines(self.answers))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {"question": str(self.expression), "answers": neighbor_objects(self.answers)}
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, Progress, null_listener
 from rnnkit.io.resumable_output import resumable_file
+from rnnkit.json_types import JsonMapping, JsonObject
 from rnnkit.stages.inference import decode_resume
 from rnnkit.stages.inference.decode_checks import check
 from rnnkit.stages.inference.decode_options import (
@@ -21,11 +22,10 @@ from rnnkit.stages.inference.decode_options import (
     search_options,
 )
 from rnnkit.stages.inference.translation_outputs import Outputs, translate
-from rnnkit.text.tokenizers.tokenizer import read_raw_text, warn_replaced_line_ends
+from rnnkit.text.tokenizer import read_raw_text, warn_replaced_line_ends
 
 if TYPE_CHECKING:
-    from rnnkit.decoding.generate import GeneratedLine, TextGenerator
-    from rnnkit.decoding.infill import FilledLine
+    from rnnkit.decoding.generate import FilledLine, GeneratedLine, TextGenerator
     from rnnkit.stages.inference.decode_resume import RecordedOutput
 
 EXAMPLE = """\
@@ -39,7 +39,7 @@ PROGRESS_LINES = 100
 
 T = TypeVar("T")
 
-Decoder = Callable[["DecodeOptions", Mapping[str, Any], "RecordedOutput | None", Listener], Outputs]
+Decoder = Callable[["DecodeOptions", JsonMapping, "RecordedOutput | None", Listener], Outputs]
 
 
 def run(
@@ -108,7 +108,7 @@ def write(options: DecodeOptions, listen: Listener = null_listener) -> None:
     decode_resume.write(run(options, listen, recorded), options, recorded, listen)
 
 
-def _check(options: DecodeOptions) -> dict[str, Any]:
+def _check(options: DecodeOptions) -> JsonObject:
     """Check the options against the model, and return its configuration."""
     from rnnkit.models import store
 
@@ -137,14 +137,12 @@ def _remaining(lines: Iterator[T], recorded: RecordedOutput | None) -> tuple[Ite
     return (lines, 0) if recorded is None else (islice(recorded.read(lines), recorded.done, None), recorded.done)
 
 
-def _translate(
-    options: DecodeOptions, _: Mapping[str, Any], recorded: RecordedOutput | None, listen: Listener
-) -> Outputs:
+def _translate(options: DecodeOptions, _: JsonMapping, recorded: RecordedOutput | None, listen: Listener) -> Outputs:
     return translate(options, recorded, listen)
 
 
 def _generate(
-    options: DecodeOptions, document: Mapping[str, Any], recorded: RecordedOutput | None, listen: Listener
+    options: DecodeOptions, document: JsonMapping, recorded: RecordedOutput | None, listen: Listener
 ) -> Outputs:
     """Continue each line with a language model."""
     from rnnkit.decoding import generate
@@ -161,7 +159,7 @@ def _generate(
     warn_replaced_line_ends(generator.tokenizer, listen)
 
 
-def _open_generator(options: DecodeOptions, document: Mapping[str, Any], listen: Listener) -> TextGenerator:
+def _open_generator(options: DecodeOptions, document: JsonMapping, listen: Listener) -> TextGenerator:
     """Open a neural or n-gram language model."""
     from rnnkit.decoding.generate import TextGenerator
     from rnnkit.models import lm_store
@@ -187,7 +185,7 @@ def _open_generator(options: DecodeOptions, document: Mapping[str, Any], listen:
     return TextGenerator(lambda prompts: NeuralPrompts(model.network, prompts), model.vocabulary, model.tokenizer)
 
 
-def _describe_generated(generated: GeneratedLine) -> dict[str, Any]:
+def _describe_generated(generated: GeneratedLine) -> JsonObject:
     """Return the outputs of a prompt as JSON; `ended` is false if a continuation reached the maximum length."""
     return {
         "prompt_tokens": list(generated.prompt),
@@ -212,9 +210,9 @@ def _describe_generated(generated: GeneratedLine) -> dict[str, Any]:
     }
 
 
-def _infill(options: DecodeOptions, _: Mapping[str, Any], recorded: RecordedOutput | None, listen: Listener) -> Outputs:
+def _infill(options: DecodeOptions, _: JsonMapping, recorded: RecordedOutput | None, listen: Listener) -> Outputs:
     """Fill the gaps of each line with a masked language model."""
-    from rnnkit.decoding import infill
+    from rnnkit.decoding import generate
     from rnnkit.models import lm_store
     from rnnkit.nn.device import choose_device
     from rnnkit.text.masked_lines import read_masked_lines
@@ -223,13 +221,13 @@ def _infill(options: DecodeOptions, _: Mapping[str, Any], recorded: RecordedOutp
     listen(Note(f"{model.folder}: {options.checkpoint} weights, masked language model of {model.language}"))
     single_gap = options.nbest > 1 and not options.json
     lines, _done = _remaining(read_masked_lines(options.files, options.gap, model.tokenizer, single_gap), recorded)
-    ahead = lines_ahead(options, infill.BLOCK_LINES)
-    for filled in infill.fill_lines(model, lines, options.nbest, options.allow_unknown, options.batch_tokens, ahead):
+    ahead = lines_ahead(options, generate.BLOCK_LINES)
+    for filled in generate.fill_lines(model, lines, options.nbest, options.allow_unknown, options.batch_tokens, ahead):
         yield filled.texts, _describe_filled(filled)
     warn_replaced_line_ends(model.tokenizer, listen)
 
 
-def _describe_filled(filled: FilledLine) -> dict[str, Any]:
+def _describe_filled(filled: FilledLine) -> JsonObject:
     """Return the outputs of a line as JSON: its gaps in the order of filling, each with its candidates."""
     return {
         "outputs": [

@@ -166,7 +166,7 @@ def _check_output(options: DecodeOptions) -> None:
 
 def _check_search(options: DecodeOptions, beam: int) -> None:
     """Check the search options."""
-    for name in ("alpha", "coverage_penalty", "diversity"):
+    for name in ("length_penalty", "coverage_penalty", "diversity"):
         if (value := getattr(options, name)) is not None and not math.isfinite(value):
             raise UsageError(f"--{option_name(name)} must be finite, got {value}", option=f"--{option_name(name)}")
     if 0 < options.max_length < options.min_length:

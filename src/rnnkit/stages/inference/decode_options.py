@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.options.declare import STDIN, argument, option, option_name
 from rnnkit.stages import shared_options as shared
 from rnnkit.text.masked_lines import DEFAULT_GAP
@@ -42,11 +42,19 @@ TRANSLATION_OPTIONS = (
     "skip_impossible", "lexicon", *ATTENTION_OPTIONS,
 )  # fmt: skip
 DIVERSITY_OPTIONS = ("groups", "diversity")
-SEARCH_OPTIONS = ("beam", "alpha", "min_length", "max_length", "no_repeat_ngram", *DIVERSITY_OPTIONS, "exhaustive")
+SEARCH_OPTIONS = (
+    "beam",
+    "length_penalty",
+    "min_length",
+    "max_length",
+    "no_repeat_ngram",
+    *DIVERSITY_OPTIONS,
+    "exhaustive",
+)
 
 
 @dataclass(frozen=True)
-class DecodeOptions:
+class DecodeOptions(shared.WorkspaceOptions, shared.DeviceOptions, shared.OverwriteOptions):
     """Translate raw text, generate from prompts, or fill gaps, depending on the model.
 
     Each input line yields one output line, in order. The model directory includes the tokenizer and the vocabulary. A
@@ -66,7 +74,6 @@ class DecodeOptions:
     files: list[Path] = argument(
         (STDIN,), help="Raw text: one sentence, prompt or line with gaps per line; - is standard input."
     )
-    work: Path = shared.work()
     output: Path = option(STDIN, help="File to write; - is standard output.", panel="Output")
     model: list[Path] = option(
         (), help="Model directory; repeat for an ensemble of translation models.", panel="Model",
@@ -88,9 +95,10 @@ class DecodeOptions:
         None, help="Beam size; 1 is greedy search.", panel="Search", minimum=1,
         shown_default=f"{TRANSLATION_BEAM}, or {GENERATION_BEAM} for a language model",
     )  # fmt: skip
-    alpha: float = option(
-        1.0, help="Length penalty: score = log p / L^alpha, with L including EOS.", panel="Search", minimum=0
-    )
+    length_penalty: float = option(
+        1.0, help="Length penalty alpha: score = log p / L^alpha, with L including EOS.", panel="Search", minimum=0,
+        formerly="alpha",
+    )  # fmt: skip
     coverage_penalty: float = option(
         0.0,
         help="Coverage penalty beta: adds beta sum log min(attention to a source token, 1).",
@@ -103,7 +111,7 @@ class DecodeOptions:
     max_length: int = option(
         0, help="Maximum length of an output, including EOS; 0: 2 x source + 10, but at most 4 x the longest training "
         "target + 100; after a prompt, 50.",
-        panel="Search", unit="tokens", minimum=0,
+        panel="Search", unit="tokens", minimum=0, variable="DECODE_MAX_LENGTH",
     )  # fmt: skip
     max_source_length: int = option(
         0, help="Maximum length of a source line, including EOS; longer lines are truncated with a warning. 0: 4 x the "
@@ -168,15 +176,20 @@ class DecodeOptions:
         None, help="File for alignment links of each output line, `source-target` from 0.", panel="Attention"
     )
     attention: Path | None = option(
-        None, help="File for attention maps: NAME.json, or NAME.png, then NAME-2.png and so on.", panel="Attention"
+        None,
+        help="File for attention maps: NAME.json, or NAME.png, then NAME-2.png and so on.",
+        panel="Attention",
+        variable="DECODE_ATTENTION",
     )
     json: bool = option(False, help="Write a JSON object per line: texts, scores, tokens.", panel="Output")
     batch_tokens: int = option(
-        4096, help="Batch size in tokens, padding included.", panel="Optimization", unit="tokens", minimum=1
+        4096,
+        help="Batch size in tokens, padding included.",
+        panel="Optimization",
+        unit="tokens",
+        minimum=1,
+        variable="DECODE_BATCH_TOKENS",
     )
-    device: str = shared.device(help="Compute device; auto: the GPU if there is one.")
-    threads: int = shared.threads()
-    overwrite: bool = option(False, help="Replace the output file.", panel="Output")
     resume: bool = option(False, help="Resume an interrupted output file.", panel="Output")
 
     @property
@@ -219,7 +232,7 @@ def search_options(options: DecodeOptions, default_beam: int) -> SearchOptions:
 
     return SearchOptions(
         beam=options.beam or default_beam,
-        alpha=options.alpha,
+        alpha=options.length_penalty,
         max_length=options.max_length,
         nbest=options.nbest,
         allow_unknown=options.allow_unknown or options.replace_unknown,

@@ -14,12 +14,13 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io import manifest, resumable_output
+from rnnkit.io.resumable_output import HashedPrefix
+from rnnkit.json_types import JsonMapping
 from rnnkit.options.declare import STDIN
-from rnnkit.options.record import as_dict
+from rnnkit.options.record import as_dict, with_current_names
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.inference.decode_options import FUSION_WEIGHT, DecodeOptions
 
@@ -60,7 +61,7 @@ class Fingerprint:
         paths: Path of each input, for messages.
     """
 
-    options: Mapping[str, Any]
+    options: JsonMapping
     inputs: Mapping[str, str]
     texts: Mapping[str, int]
     paths: Mapping[str, str]
@@ -192,36 +193,8 @@ def _digest(value: str | None) -> str:
     return "a stream" if value == STREAM else f"sha256 {value[:12]}…"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return "not given" if value in (None, []) else " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-@dataclass(frozen=True)
-class HashedPrefix:
-    """The beginning of a file that a record covers: its size in bytes, and their SHA-256."""
-
-    size: int = 0
-    running: Any = field(default_factory=hashlib.sha256)
-
-    def plus(self, data: bytes) -> HashedPrefix:
-        """Return the prefix extended by data."""
-        running = self.running.copy()
-        running.update(data)
-        return HashedPrefix(self.size + len(data), running)
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON form in the record."""
-        return {"size": self.size, "sha256": self.running.hexdigest()}
-
-    @classmethod
-    def of(cls, path: Path, size: int) -> HashedPrefix:
-        """Hash the first bytes of a file; all of a shorter one."""
-        found = cls()
-        if path.is_file():
-            with resumable_output.open_uncompressed(path) as file:
-                while found.size < size and (piece := file.read(min(size - found.size, _CHUNK_BYTES))):
-                    found = found.plus(piece)
-        return found
 
 
 @dataclass(frozen=True)
@@ -353,7 +326,8 @@ def _state(record: manifest.Manifest, output: Path) -> OutputState:
 
 def _recorded_fingerprint(record: manifest.Manifest) -> Fingerprint:
     facts = record.facts
-    return Fingerprint(record.options, record.inputs, dict(facts["texts"]), dict(facts["paths"]))
+    options = with_current_names(record.options, DecodeOptions)
+    return Fingerprint(options, record.inputs, dict(facts["texts"]), dict(facts["paths"]))
 
 
 def _changed(path: Path) -> ArtefactError:

@@ -13,25 +13,27 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from rnnkit.errors import ArtefactError, RnnkitError
 from rnnkit.events import Listener, Note
 from rnnkit.io import atomic, manifest, resumable_output
-from rnnkit.io.atomic import atomic_file
-from rnnkit.io.durable import fsync_directory, fsync_path
+from rnnkit.io.atomic import atomic_file, fsync_directory, fsync_path
+from rnnkit.io.resumable_output import HashedPrefix
 from rnnkit.options.declare import STDIN
 from rnnkit.stages.inference.decode_options import DecodeOptions
 from rnnkit.stages.inference.decode_record import (
     KIND,
     VERSION,
     Fingerprint,
-    HashedPrefix,
     OutputState,
     compute_fingerprint,
     find_output_state,
     record_path,
 )
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 MIN_SECONDS = 1.0
 """Minimum time between two records while input lines are read."""
@@ -222,7 +224,7 @@ def _check_present(file: IO[str]) -> None:
     )
 
 
-def _with_line(running: Any, line: bytes) -> Any:
+def _with_line(running: Hash, line: bytes) -> Hash:
     """Extend a SHA-256 of lines by one more; each is preceded by its length."""
     after = running.copy()
     after.update(len(line).to_bytes(8, "little") + line)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rnnkit.embeddings.loading import load_vectors
-from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
+from rnnkit.embeddings.queries import (
+    FailedQuery,
+    RepairReport,
+    answer_queries,
+    answer_stdin,
+    append_repairs,
+    load_vectors,
+)
 from rnnkit.events import Listener, null_listener
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
-from rnnkit.reports.columns import format_columns
+from rnnkit.reports.figures import format_columns
 from rnnkit.stages import shared_options as shared
 
 if TYPE_CHECKING:
@@ -23,7 +29,7 @@ rnnkit neighbors --vectors glove.6B.100d.txt --restrict 50000 < words.txt"""
 
 
 @dataclass(frozen=True)
-class NeighborsOptions:
+class NeighborsOptions(shared.NeighborOptions):
     """Find the nearest neighbors of words by cosine similarity.
 
     Prints a block for each word, nearest neighbor first. A word without a vector is reported with the most similar
@@ -34,11 +40,7 @@ class NeighborsOptions:
     words: list[str] = argument(
         (), help="Words to look up.", metavar="WORD", shown_default="standard input, one per line"
     )
-    vectors: Path | None = shared.vectors()
-    work: Path = shared.work()
-    repair: bool = shared.repair()
     count: int = option(10, help="Neighbors per word.", panel="Search", unit="words", minimum=1)
-    restrict: int | None = shared.restrict()
     json: bool = option(False, help="Print one JSON object per word: question, seen, neighbors.", panel="Output")
 
 
@@ -62,7 +64,7 @@ class Neighborhood:
         unseen = "" if self.seen else " (unseen word, composed from n-grams)"
         return (f"{self.word}{unseen}", *neighbor_lines(self.neighbors))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {"question": self.word, "seen": self.seen, "neighbors": neighbor_objects(self.neighbors)}
 
@@ -103,6 +105,6 @@ def neighbor_lines(neighbors: Sequence[Neighbor]) -> list[str]:
     return format_columns(rows, right=[1], indent="  ")
 
 
-def neighbor_objects(neighbors: Sequence[Neighbor]) -> list[dict[str, Any]]:
+def neighbor_objects(neighbors: Sequence[Neighbor]) -> list[JsonObject]:
     """Convert words and similarities to JSON."""
     return [{"word": each.word, "similarity": round(each.similarity, 4)} for each in neighbors]

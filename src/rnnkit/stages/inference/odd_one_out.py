@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from rnnkit.embeddings.loading import load_vectors
-from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
+from rnnkit.embeddings.queries import (
+    FailedQuery,
+    RepairReport,
+    answer_queries,
+    answer_stdin,
+    append_repairs,
+    load_vectors,
+)
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 
@@ -22,7 +27,7 @@ MIN_WORDS = 3
 
 
 @dataclass(frozen=True)
-class OddOneOutOptions:
+class OddOneOutOptions(shared.VectorOptions):
     """Find the word that does not match the others: the farthest from the mean of the unit-normalized vectors.
 
     A line of standard input that cannot be answered is reported and gives a blank line, so that output lines match
@@ -32,9 +37,6 @@ class OddOneOutOptions:
     words: list[str] = argument(
         (), help="Three or more words.", metavar="WORD", shown_default="standard input, a group per line"
     )
-    vectors: Path | None = shared.vectors()
-    work: Path = shared.work()
-    repair: bool = shared.repair()
     json: bool = option(False, help="Print one JSON object per group: question, odd_one_out.", panel="Output")
 
 
@@ -50,7 +52,7 @@ class OddOneOut:
         """The result as text."""
         return (self.odd,)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {"question": " ".join(self.words), "odd_one_out": self.odd}
 

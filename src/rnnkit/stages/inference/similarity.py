@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from rnnkit.embeddings.loading import load_vectors
-from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
+from rnnkit.embeddings.queries import (
+    FailedQuery,
+    RepairReport,
+    answer_queries,
+    answer_stdin,
+    append_repairs,
+    load_vectors,
+)
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 
@@ -22,7 +27,7 @@ _HINT = "give two words per pair, such as: king queen"
 
 
 @dataclass(frozen=True)
-class SimilarityOptions:
+class SimilarityOptions(shared.VectorOptions):
     """Compute the cosine similarity of word pairs, from -1 to 1.
 
     Prints one line per pair: both words and the similarity, separated by tabs. A pair on standard input that cannot be
@@ -32,9 +37,6 @@ class SimilarityOptions:
     words: list[str] = argument(
         (), help="Pairs of words, one after the other.", metavar="WORD", shown_default="standard input, a pair per line"
     )
-    vectors: Path | None = shared.vectors()
-    work: Path = shared.work()
-    repair: bool = shared.repair()
     json: bool = option(False, help="Print one JSON object per pair: question, similarity.", panel="Output")
 
 
@@ -51,7 +53,7 @@ class Similarity:
         """The result as text."""
         return (f"{self.first}\t{self.second}\t{self.cosine:.4f}",)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {"question": f"{self.first} {self.second}", "similarity": round(self.cosine, 4)}
 

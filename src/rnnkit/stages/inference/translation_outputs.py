@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, WarningEvent
 from rnnkit.io.resumable_output import resumable_file
+from rnnkit.json_types import JsonObject
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.inference.decode_checks import check_attention, check_directions
 from rnnkit.stages.inference.decode_options import (
@@ -26,7 +27,7 @@ from rnnkit.text.special_tokens import NAMES
 
 if TYPE_CHECKING:
     from rnnkit.decoding import translate as translation
-    from rnnkit.decoding.constraints.token_constraints import ConstrainedSource
+    from rnnkit.decoding.constraints import ConstrainedSource
     from rnnkit.decoding.stepper import SearchOptions, TrainingLengths
     from rnnkit.decoding.translate import TranslatedLine
     from rnnkit.decoding.translator import TranslationEnsemble
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from rnnkit.stages.inference.decode_resume import RecordedOutput
 
 
-Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
+Outputs = Iterator[tuple[tuple[str, ...], JsonObject]]
 """For each input line, the output lines and the JSON facts."""
 
 
@@ -47,7 +48,7 @@ def translate(options: DecodeOptions, recorded: RecordedOutput | None, listen: L
         listen: Receives notes and warnings.
     """
     from rnnkit.decoding import translate as translation
-    from rnnkit.text.tokenizers.tokenizer import warn_replaced_line_ends
+    from rnnkit.text.tokenizer import warn_replaced_line_ends
 
     translator = _open_translator(options, listen)
     check_attention(options, translator.has_attention)
@@ -141,8 +142,8 @@ def _read_sources(
     options: DecodeOptions, translator: TranslationEnsemble, recorded: RecordedOutput | None, listen: Listener
 ) -> tuple[Iterator[ConstrainedSource], int]:
     """Return the lines left to translate, with their constraints, and the number of lines already translated."""
-    from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
-    from rnnkit.text.tokenizers.tokenizer import read_raw_text
+    from rnnkit.decoding.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
+    from rnnkit.text.tokenizer import read_raw_text
 
     def read() -> Iterator[str]:
         return (line for path in options.files for line in read_raw_text(path, translator.main.tokenizer))
@@ -236,7 +237,7 @@ def _parse_fusion(text: str) -> tuple[Path, float]:
 
 def _format_links(translated: TranslatedLine, nbest: int) -> str:
     """Format a line of alignment links for each output line; empty without an output."""
-    from rnnkit.decoding.attention_alignment import format_pharaoh
+    from rnnkit.decoding.translate import format_pharaoh
 
     lines = [format_pharaoh(hypothesis, len(translated.source)) for hypothesis in translated.hypotheses]
     return "".join(f"{line}\n" for line, _ in zip([*lines, *repeat("", nbest)], range(nbest), strict=False))
@@ -253,7 +254,7 @@ def _add_attention_maps(maps: AttentionMapWriter, number: int, translated: Trans
             maps.add(AttentionMap(number, translated.source, tokens, hypothesis.attention.tolist()))
 
 
-def _describe(translated: TranslatedLine) -> dict[str, Any]:
+def _describe(translated: TranslatedLine) -> JsonObject:
     """Return the outputs of a line as JSON: source tokens, and each output with scores and attention.
 
     `finished` is false if an output was truncated at the maximum length; `source_tokens_left_out` is present if the

@@ -6,29 +6,30 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Progress, null_listener
 from rnnkit.io import artifact_output, lock
 from rnnkit.io.artifact_output import atomic_directory
+from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import spool_pipes
-from rnnkit.io.workspace import Workspace
-from rnnkit.options.declare import option
+from rnnkit.json_types import JsonObject
+from rnnkit.options.declare import changed, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_folder
 from rnnkit.system.workers import WorkerPool
-from rnnkit.text.shards import Shard, find_shards, parse_shard, read_shard_manifests, recorded_options
+from rnnkit.text.parallel_processing import Shard, find_shards, parse_shard, read_shard_manifests, recorded_options
 from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES, TEST, TRAIN, VALID, parse_name
 
 if TYPE_CHECKING:
-    from rnnkit.data.aligned_data import Padding, SplitCounts
-    from rnnkit.data.corpus_splits import CorpusSplit
+    from rnnkit.data.aligned_data import Padding
+    from rnnkit.data.aligned_data_writer import SplitCounts
+    from rnnkit.data.corpus_splits import CorpusSplit, EncodingInputs
     from rnnkit.data.encoding import EncodingRules
-    from rnnkit.data.encoding_inputs import EncodingInputs
 
 
 EXAMPLE = """\
@@ -44,7 +45,7 @@ PAIR_LENGTH = 256
 
 
 @dataclass(frozen=True)
-class AlignOptions:
+class AlignOptions(shared.WorkspaceOptions, shared.ShardOptions, shared.OverwriteOptions):
     """Encode token files as ids of the vocabulary, line by line: parallel data of two sides, or text of one side.
 
     Parallel data is for translation, text for language models. From train and valid, lines with an empty side are
@@ -68,7 +69,6 @@ class AlignOptions:
         many=True,
         shown_default="WORK/vocab.tsv, or WORK/vocab.LANG.tsv",
     )
-    work: Path = shared.work()
     max_length: int | None = option(
         None,
         help="Maximum sentence length, EOS included.",
@@ -115,10 +115,9 @@ class AlignOptions:
         False, help="Drop lines of train that occur in valid or test, with all sides equal.", panel="Filters"
     )
     output: Path | None = option(None, help="Data directory to write.", shown_default="WORK/data", panel="Output")
-    overwrite: bool = option(False, help="Replace existing data.", panel="Output")
-    processes: int = shared.processes()
-    shard: str | None = shared.shard(help="Encode part I of N of the lines into DATA.I-of-N.")
-    merge: bool = shared.merge(help="Join the data of all shards.")
+    _: KW_ONLY
+    shard: str | None = changed(shared.ShardOptions, "shard", help="Encode part I of N of the lines into DATA.I-of-N.")
+    merge: bool = changed(shared.ShardOptions, "merge", help="Join the data of all shards.")
 
 
 @dataclass(frozen=True)
@@ -138,11 +137,11 @@ class AlignResult:
     @property
     def lines(self) -> tuple[str, ...]:
         """The result as text."""
-        from rnnkit.data.sentence_filters import describe_counts
+        from rnnkit.data.aligned_data_writer import describe_counts
 
         return tuple(f"{self.data} {split}: {describe_counts(counts)}" for split, counts in self.splits.items())
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         splits = {split: counts.as_facts() for split, counts in self.splits.items()}
         return {"data": str(self.data), "sides": list(self.sides), "splits": splits}
@@ -177,9 +176,9 @@ def run(options: AlignOptions, listen: Listener = null_listener) -> AlignResult:
 
 def _encode(options: AlignOptions, shard: Shard | None, output: Path, listen: Listener) -> AlignResult:
     """Encode the data, or a shard of it."""
-    from rnnkit.data.aligned_data import KIND, PARALLEL, TEXT, Padding, write_data_manifest
-    from rnnkit.data.encoding_inputs import find_inputs
-    from rnnkit.data.sentence_filters import report_split, warn_of_blank_lines
+    from rnnkit.data.aligned_data import KIND, Padding
+    from rnnkit.data.aligned_data_writer import report_split, warn_of_blank_lines, write_data_manifest
+    from rnnkit.data.corpus_splits import find_inputs
 
     named = {TRAIN: options.train, VALID: options.valid, TEST: options.test}
     inputs = find_inputs(Workspace(options.work), _selected_sides(options), named, options.vocab, listen)
@@ -196,7 +195,6 @@ def _encode(options: AlignOptions, shard: Shard | None, output: Path, listen: Li
             warn_of_blank_lines(splits, listen)
         write_data_manifest(
             folder,
-            task=PARALLEL if len(inputs.sides) == 2 else TEXT,
             splits=splits,
             vocabulary_size={side: len(inputs.vocabularies[side]) for side in inputs.sides},
             padding=padding,
@@ -209,8 +207,7 @@ def _encode(options: AlignOptions, shard: Shard | None, output: Path, listen: Li
 def _merge(output: Path, listen: Listener) -> AlignResult:
     """Join the data of all shards."""
     from rnnkit.data.aligned_data import KIND, VERSION
-    from rnnkit.data.sentence_filters import report_split, warn_of_blank_lines
-    from rnnkit.data.shard_merging import merge_data
+    from rnnkit.data.aligned_data_writer import merge_data, report_split, warn_of_blank_lines
 
     found = find_shards(output)
     metas = read_shard_manifests(found, KIND, VERSION)
@@ -276,9 +273,8 @@ class _SplitEncoder:
         """Encode one split in worker processes."""
         import numpy as np
 
-        from rnnkit.data.aligned_data import SentenceWriter, SplitCounts
-        from rnnkit.data.encoding import Deduplicator, EncodeWorker, RawLineCopier
-        from rnnkit.data.sentence_filters import REASONS
+        from rnnkit.data.aligned_data_writer import SentenceWriter, SplitCounts
+        from rnnkit.data.encoding import REASONS, Deduplicator, EncodeWorker, RawLineCopier
         from rnnkit.text.blocks import read_line_blocks
 
         sides, vocabularies = self.inputs.sides, self.inputs.vocabularies
@@ -318,7 +314,7 @@ class _SplitEncoder:
 
     def _rules(self, part: CorpusSplit) -> EncodingRules:
         """Make the rules that drop and truncate the lines of a split."""
-        from rnnkit.data import sentence_filters
+        from rnnkit.data import encoding
         from rnnkit.data.corpus_splits import read_sentences
         from rnnkit.data.encoding import EncodingRules
 
@@ -329,7 +325,7 @@ class _SplitEncoder:
         held_out = None
         if train and options.drop_leaked:
             others = [other for other in self.inputs.parts if other.split != TRAIN]
-            prints = (sentence_filters.fingerprints(read_sentences(other), separator) for other in others)
+            prints = (encoding.fingerprints(read_sentences(other), separator) for other in others)
             held_out = frozenset[int]().union(*prints)
         return EncodingRules(
             drop_empty=part.split != TEST and not options.keep_empty,

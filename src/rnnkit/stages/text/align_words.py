@@ -5,27 +5,26 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.artifact_output import write_file_manifest
+from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import spool_pipes
-from rnnkit.io.workspace import Workspace
-from rnnkit.options.declare import argument, option
+from rnnkit.json_types import JsonObject
+from rnnkit.options.declare import argument, changed, option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file, check_output_folder
 from rnnkit.text.token_files import TRAIN
 
 if TYPE_CHECKING:
-    from rnnkit.alignment.alignment_error_rate import AlignmentScores
-    from rnnkit.alignment.bitext import Bitext
-    from rnnkit.alignment.em_training import AlignmentModel
-    from rnnkit.alignment.parallel_corpus import ParallelCorpus
-    from rnnkit.alignment.pharaoh import WordAlignments
+    from rnnkit.alignment.alignment_links import AlignmentScores, WordAlignments
+    from rnnkit.alignment.alignment_models import AlignmentModel
+    from rnnkit.alignment.bitext import Bitext, ParallelCorpus
 
 EXAMPLE = """\
 rnnkit align-words
@@ -37,7 +36,7 @@ BACKWARD: Final = "backward"
 
 
 @dataclass(frozen=True)
-class AlignWordsOptions:
+class AlignWordsOptions(shared.WorkspaceOptions, shared.ThreadOptions, shared.OverwriteOptions):
     """Align the words of a parallel corpus, and write the alignment links of each sentence pair.
 
     A link is SOURCE-TARGET, two word positions counted from 0; a line holds the links of a sentence pair (Pharaoh
@@ -55,9 +54,8 @@ class AlignWordsOptions:
         None, help="Reference alignment to evaluate against, with sure links 0-0 and possible links 0?0.",
         shown_default="none",
     )  # fmt: skip
-    work: Path = shared.work()
     model: str = option("hmm", help="HMM alignment, or IBM Model 2 with a diagonal prior (fast_align).", panel="Model",
-                        choices=("hmm", "diagonal"))  # fmt: skip
+                        choices=("hmm", "diagonal"), variable="ALIGN_WORDS_MODEL")  # fmt: skip
     iterations: int = option(5, help="EM iterations; hmm runs as many of the diagonal model first.", panel="Model",
                              minimum=1)  # fmt: skip
     null: float = option(
@@ -65,21 +63,24 @@ class AlignWordsOptions:
     )
     alpha: float = option(
         0.01, help="Dirichlet prior of translation probabilities (variational Bayes); 0 is maximum likelihood.",
-        panel="Model", minimum=0,
+        panel="Model", minimum=0, variable="ALIGN_WORDS_ALPHA",
     )  # fmt: skip
     max_length: int = option(
-        256, help="Skip sentence pairs with a longer side.", unit="tokens", panel="Model", minimum=1, maximum=4096
-    )
-    threads: int = shared.threads(
-        help="CPU threads; 0 uses all cores. The output does not depend on it.", panel="Model"
+        256,
+        help="Skip sentence pairs with a longer side.",
+        unit="tokens",
+        panel="Model",
+        minimum=1,
+        maximum=4096,
+        variable="ALIGN_WORDS_MAX_LENGTH",
     )
     direction: str | None = option(
         None, help="Write the alignment of one direction; forward aligns each target word to a source word.",
         choices=(FORWARD, BACKWARD), shown_default="both", panel="Output",
     )  # fmt: skip
-    symmetrise: str | None = option(
+    symmetrize: str | None = option(
         None, help="Symmetrization of the two directions.", shown_default="grow-diag-final-and",
-        choices=("grow-diag-final-and", "grow-diag", "intersection", "union"), panel="Output",
+        choices=("grow-diag-final-and", "grow-diag", "intersection", "union"), panel="Output", formerly="symmetrise",
     )  # fmt: skip
     output: Path | None = option(None, help="File of alignment links.", shown_default="WORK/links", panel="Output")
     lexicon: Path | None = option(
@@ -90,7 +91,13 @@ class AlignWordsOptions:
     )
     best: int = option(100, help="Translations per source word in the shortlist.", panel="Output", minimum=1)
     frequent: int = option(1500, help="Most frequent target words, part of every shortlist.", panel="Output", minimum=0)
-    overwrite: bool = option(False, help="Replace existing outputs.", panel="Output")
+    _: KW_ONLY
+    threads: int = changed(
+        shared.ThreadOptions,
+        "threads",
+        help="CPU threads; 0 uses all cores. The output does not depend on it.",
+        panel="Model",
+    )
 
 
 @dataclass(frozen=True)
@@ -124,7 +131,7 @@ class AlignWordsResult:
         """Sentence pairs per second, over all iterations and both directions."""
         return self.pairs / self.seconds
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         paths = {name: None if path is None else str(path) for name, path in self._paths().items()}
         return {**dataclasses.asdict(self), **paths, "pairs_per_second": round(self.pairs_per_second, 1)}
@@ -167,9 +174,8 @@ def run(options: AlignWordsOptions, listen: Listener = null_listener) -> AlignWo
 
 def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener) -> AlignWordsResult:
     """Do the work of `run` on files that can be read repeatedly; manifests record the options `given`."""
-    from rnnkit.alignment.bitext import make_bitext
-    from rnnkit.alignment.parallel_corpus import open_aligned_data, open_token_file_pair
-    from rnnkit.alignment.pharaoh import write_links
+    from rnnkit.alignment.alignment_links import write_links
+    from rnnkit.alignment.bitext import make_bitext, open_aligned_data, open_token_file_pair
     from rnnkit.system.machine import available_cores
 
     _check_options(options)
@@ -200,11 +206,11 @@ def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener)
 
 def _check_options(options: AlignWordsOptions) -> None:
     """Check for options that exclude each other."""
-    if options.direction and options.symmetrise:
+    if options.direction and options.symmetrize:
         raise UsageError(
-            f"--direction {options.direction} and --symmetrise exclude each other",
+            f"--direction {options.direction} and --symmetrize exclude each other",
             "symmetrization combines both directions",
-            option="--symmetrise",
+            option="--symmetrize",
         )
     if options.files and options.shortlist:
         raise UsageError(
@@ -219,9 +225,9 @@ def _check_options(options: AlignWordsOptions) -> None:
 
 def _check_outputs(options: AlignWordsOptions, output: Path) -> None:
     """Check the outputs before any work is done."""
-    from rnnkit.alignment import pharaoh, shortlist
+    from rnnkit.alignment import alignment_links, shortlist
 
-    check_output_file(options, output, pharaoh.KIND, beside=filter(None, [options.lexicon, options.shortlist]))
+    check_output_file(options, output, alignment_links.KIND, beside=filter(None, [options.lexicon, options.shortlist]))
     if options.lexicon is not None:
         check_output_file(options, options.lexicon, beside=[output])
     if options.shortlist is not None:
@@ -232,9 +238,9 @@ def _align(
     options: AlignWordsOptions, corpus: ParallelCorpus, bitext: Bitext, threads: int, listen: Listener
 ) -> tuple[WordAlignments, dict[str, AlignmentModel]]:
     """Train the models that the outputs need. Returns the links, and the models by direction."""
+    from rnnkit.alignment.alignment_links import GROW_DIAG_FINAL_AND, single_direction_links, symmetrize
+    from rnnkit.alignment.alignment_models import AlignmentOptions
     from rnnkit.alignment.em_training import predict_links, train_alignment_model
-    from rnnkit.alignment.options import AlignmentOptions
-    from rnnkit.alignment.symmetrization import GROW_DIAG_FINAL_AND, single_direction_links, symmetrize
 
     training = AlignmentOptions(options.model, options.iterations, options.null, options.alpha)
     source, target = corpus.names
@@ -251,12 +257,12 @@ def _align(
     found = [predict_links(bitexts[name][0], models[name], threads) for name in linked]
     if options.direction:
         return single_direction_links(bitext, found[0], backward=options.direction == BACKWARD), models
-    return symmetrize(bitext, found[0], found[1], options.symmetrise or GROW_DIAG_FINAL_AND), models
+    return symmetrize(bitext, found[0], found[1], options.symmetrize or GROW_DIAG_FINAL_AND), models
 
 
 def _read_gold(path: Path | None, corpus: ParallelCorpus) -> tuple[WordAlignments, WordAlignments] | None:
     """Read the reference alignment: the sure links, and the sure and possible links."""
-    from rnnkit.alignment.pharaoh import read_links
+    from rnnkit.alignment.alignment_links import read_links
 
     if path is None:
         return None
@@ -265,7 +271,7 @@ def _read_gold(path: Path | None, corpus: ParallelCorpus) -> tuple[WordAlignment
 
 
 def _compare(links: WordAlignments, sure: WordAlignments, possible: WordAlignments) -> AlignmentScores:
-    from rnnkit.alignment.alignment_error_rate import score_links
+    from rnnkit.alignment.alignment_links import score_links
 
     return score_links(links, sure, possible)
 
@@ -274,14 +280,17 @@ def _seal(
     output: Path, options: AlignWordsOptions, corpus: ParallelCorpus, bitext: Bitext, links: WordAlignments
 ) -> None:
     """Write the manifest of the file of links."""
-    from rnnkit.alignment.pharaoh import KIND, VERSION
+    from rnnkit.alignment.alignment_links import KIND, VERSION
 
     facts = {"sides": list(corpus.names), "pairs": len(bitext), "links": len(links.source_L)}
     write_file_manifest(output, KIND, VERSION, options=_recorded_options(options), inputs=corpus.digests, facts=facts)
 
 
 def _write_tables(
-    options: AlignWordsOptions, corpus: ParallelCorpus, models: Mapping[str, AlignmentModel], tokens: Sequence[Any]
+    options: AlignWordsOptions,
+    corpus: ParallelCorpus,
+    models: Mapping[str, AlignmentModel],
+    tokens: Sequence[Sequence[str]],
 ) -> None:
     """Write the lexicon and the shortlist if the options name them."""
     import numpy as np
@@ -305,7 +314,7 @@ def _write_tables(
         )
 
 
-def _recorded_options(options: AlignWordsOptions) -> dict[str, Any]:
+def _recorded_options(options: AlignWordsOptions) -> JsonObject:
     """Return the options that determine the output."""
     excluded = ("work", "threads", "output", "overwrite", "compare", "lexicon", "shortlist")
     return {name: value for name, value in as_dict(options).items() if name not in excluded}

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, null_listener
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.options.declare import STDIN, argument, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.text.token_files import read_token_lines
-from rnnkit.text.tokenizers.store import load_tokenizer
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, warn_replaced_line_ends
+from rnnkit.text.tokenizer import Tokenizer, warn_replaced_line_ends
+from rnnkit.text.tokenizer_store import load_tokenizer
 
 EXAMPLE = """\
 rnnkit detokenize work/tokens/test.de.tok > test.de
@@ -23,10 +23,10 @@ rnnkit tokenize < test.de | rnnkit detokenize"""
 
 
 @dataclass(frozen=True)
-class DetokenizeOptions:
+class DetokenizeOptions(shared.WorkspaceOptions):
     """Convert tokens back to text on standard output, one output line per input line.
 
-    The text is in NFC with white space collapsed, or exact if the tokenizer was made with --normalise none; what
+    The text is in NFC with white space collapsed, or exact if the tokenizer was made with --normalize none; what
     --lowercase or nfkc folded is not restored. Tokens that spell a line end are printed as ␊ or ␍.
     """
 
@@ -34,9 +34,11 @@ class DetokenizeOptions:
         (), help="Token files, in this order; none, or -, is standard input.", metavar="FILE…", shown_default="stdin"
     )
     model: Path | None = option(
-        None, help="Directory of the tokenizer that made the tokens.", shown_default="WORK/tokenizer"
+        None,
+        help="Directory of the tokenizer that made the tokens.",
+        shown_default="WORK/tokenizer",
+        variable="TOKENIZER",
     )
-    work: Path = shared.work()
 
 
 def open_filter(options: DetokenizeOptions, listen: Listener = null_listener) -> Iterator[str]:

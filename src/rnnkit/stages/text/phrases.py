@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
@@ -17,8 +17,10 @@ from rnnkit.io import manifest
 from rnnkit.io.artifact_output import artifact_file
 from rnnkit.io.atomic import atomic_file, is_stream
 from rnnkit.io.safe_reading import spool_pipes
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import STDIN, argument, option
 from rnnkit.options.record import as_dict
+from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file
 from rnnkit.text.token_files import read_token_lines
 
@@ -38,7 +40,7 @@ _PROGRESS_LINES = 1 << 14
 
 
 @dataclass(frozen=True)
-class PhrasesOptions:
+class PhrasesOptions(shared.OverwriteOptions):
     """Join word pairs that occur together much more often than by chance: new york becomes new_york.
 
     Phrases are detected in all files together and joined in them, one output line per input line. The list of phrases
@@ -58,7 +60,12 @@ class PhrasesOptions:
     )
     phrases: Path | None = option(None, help="Apply this phrase list instead of detecting phrases.")
     min_count: int = option(
-        5, help="Ignore pairs below this frequency.", unit="occurrences", minimum=1, panel="Phrases"
+        5,
+        help="Ignore pairs below this frequency.",
+        unit="occurrences",
+        minimum=1,
+        panel="Phrases",
+        variable="PHRASES_MIN_COUNT",
     )
     scoring: str = option(
         "default",
@@ -88,7 +95,6 @@ class PhrasesOptions:
         panel="Phrases",
     )
     output: Path | None = option(None, help="Text to write.", shown_default="stdout, with --phrases", panel="Output")
-    overwrite: bool = option(False, help="Replace the text and the list.", panel="Output")
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ class PhrasesResult:
             f"{self.list}: {self.phrases:,} phrases",
         )
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {
             "output": str(self.output),
@@ -149,7 +155,7 @@ def run(options: PhrasesOptions, listen: Listener = null_listener) -> PhrasesRes
         return _run(dataclasses.replace(options, files=files), as_dict(options), listen)
 
 
-def _run(options: PhrasesOptions, given: dict[str, Any], listen: Listener) -> PhrasesResult:
+def _run(options: PhrasesOptions, given: JsonObject, listen: Listener) -> PhrasesResult:
     """Do the work of `run` on files that can be read repeatedly; the manifest records the options `given`."""
     from rnnkit.text.phrase_detection import KIND, VERSION, write_phrase_manifest
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import artifact_file, write_file_manifest
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import option
 from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
@@ -27,7 +27,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class RepresentOptions:
+class RepresentOptions(shared.WorkspaceOptions, shared.OverwriteOptions):
     """Write one side of aligned data as a sparse matrix for NumPy and SciPy.
 
     onehot has one row per token; bow (bag of words) has one row per sentence, with the count of each token. Columns
@@ -38,9 +38,7 @@ class RepresentOptions:
     split: str = option(TRAIN, help="Split of the data.")
     side: str | None = option(None, help="Language.", shown_default="the only one")
     data: Path | None = option(None, help="Aligned data.", shown_default="WORK/data")
-    work: Path = shared.work()
     output: Path | None = option(None, help="File to write.", shown_default="WORK/SPLIT.SIDE.KIND.npz", panel="Output")
-    overwrite: bool = option(False, help="Replace an existing file.", panel="Output")
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class RepresentResult:
         """The result as text."""
         return (f"{self.path}: {self.rows:,} rows, {self.columns:,} columns, {self.entries:,} nonzero entries",)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {"path": str(self.path), "rows": self.rows, "columns": self.columns, "entries": self.entries}
 

@@ -9,41 +9,40 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io import lock, manifest
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import STDIN
 from rnnkit.stages.outputs import check_output_file
 from rnnkit.stages.text.tokenize_options import (
     DEFAULT_TYPE,
-    TokenizedFile,
     TokenizeOptions,
     TokenizeResult,
     token_folder,
     tokenizer_folder,
 )
-from rnnkit.stages.text.tokenize_shards import merge
 from rnnkit.system.machine import available_cores
 from rnnkit.system.workers import WorkerPool
-from rnnkit.text import shards, token_files
+from rnnkit.text import parallel_processing, token_files
 from rnnkit.text.blocks import LineBlock, count_lines, read_line_blocks
 from rnnkit.text.lines import batch_lines, read_lines
-from rnnkit.text.normalizer import NFC, NONE, Normalizer
-from rnnkit.text.token_files import TEST, TRAIN, VALID, CorpusName, parse_name
-from rnnkit.text.token_workers import SamplingBatch, TokenizedBlock, TokenizeWorker
-from rnnkit.text.tokenizers.features import FeaturedTokenizer
-from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
-from rnnkit.text.tokenizers.store import (
+from rnnkit.text.parallel_processing import SamplingBatch, TokenizedBlock, TokenizedFile, TokenizeWorker
+from rnnkit.text.rule_based_tokenizers import WhitespaceTokenizer
+from rnnkit.text.subword_training import SubwordTrainingOptions, check_not_empty, train_from_files
+from rnnkit.text.token_files import TEST, TRAIN, VALID, CorpusName, TokenFileContents, parse_name
+from rnnkit.text.tokenizer import FeaturedTokenizer, Tokenizer, read_raw_text
+from rnnkit.text.tokenizer_store import (
     RULE_BASED_TOKENIZERS,
     load_compatible_tokenizer,
+    load_tokenizer,
     read_tokenizer_identity,
     save_tokenizer,
     staged_tokenizer,
 )
-from rnnkit.text.tokenizers.subword_training import check_not_empty, train_from_files
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
+from rnnkit.text.unicode import NFC, NONE, Normalizer
 
 EXAMPLE = """\
 rnnkit tokenize train.de train.en valid.de valid.en --type unigram --size 8000
@@ -89,9 +88,9 @@ def run(options: TokenizeOptions, listen: Listener = null_listener) -> TokenizeR
         DataError: A text is missing, empty or not valid text, or there is no text to train a tokenizer on.
         ArtefactError: The existing tokenizer has other settings than the options, or a token file already exists.
     """
-    shard = shards.parse_shard(options.shard, options.merge)
+    shard = parallel_processing.parse_shard(options.shard, options.merge)
     if options.merge:
-        return merge(options, listen)
+        return _merge(options, listen)
     _check_samples(options)
     jobs = _plan(options, shard)
     folder = token_folder(options, shard)
@@ -108,6 +107,37 @@ def run(options: TokenizeOptions, listen: Listener = null_listener) -> TokenizeR
         if learned:
             _warn_of_stale_files(folder, options, listen)
     return TokenizeResult(tokenizer_folder(options), tokenizer.options, learned, tuple(written))
+
+
+def _merge(options: TokenizeOptions, listen: Listener) -> TokenizeResult:
+    """Join every token file of the shards.
+
+    Raises:
+        UsageError: The options name text files.
+        DataError: There are no shards, one is missing, or a text has no tokens.
+        ArtefactError: The shards do not belong together, or a token file already exists.
+    """
+    if options.files:
+        raise UsageError("--merge joins the output of shards and takes no text files", option="--merge")
+    folder = token_folder(options)
+    found = parallel_processing.find_shards(folder)
+    targets = [folder / name for name in parallel_processing.common_token_files(found)]
+    for target in targets:
+        check_output_file(options, target, token_files.KIND)
+        check_output_file(options, token_files.raw_lines_path(target))
+        token_files.check_raw_lines_replaceable(target)
+    tokenizer = load_tokenizer(tokenizer_folder(options))
+    with lock.lock_directory(folder):
+        merged = []
+        with ExitStack() as outputs:
+            for done, target in enumerate(targets, start=1):
+                merged.append(
+                    parallel_processing.merge_token_file(target, [shard / target.name for shard in found], outputs)
+                )
+                listen(Progress("merge", done, len(targets), "files", finished=done == len(targets)))
+        for metas, written in merged:
+            parallel_processing.write_merged_manifest(metas, written)
+    return TokenizeResult(tokenizer_folder(options), tokenizer.options, False, tuple(written for _, written in merged))
 
 
 def open_filter(options: TokenizeOptions, listen: Listener = null_listener) -> Iterator[str]:
@@ -161,7 +191,7 @@ def _cannot_sample(kind: str) -> UsageError:
     return UsageError(f"--samples needs a unigram or bpe tokenizer; this one is {kind}", option="--samples")
 
 
-def _plan(options: TokenizeOptions, shard: shards.Shard | None) -> list[_TokenizeJob]:
+def _plan(options: TokenizeOptions, shard: parallel_processing.Shard | None) -> list[_TokenizeJob]:
     """Map text files to token files, and check all of them before any work is done."""
     folder = token_folder(options, shard)
     jobs: dict[Path, _TokenizeJob] = {}
@@ -192,7 +222,7 @@ def _plan(options: TokenizeOptions, shard: shards.Shard | None) -> list[_Tokeniz
 def _open_or_create(
     options: TokenizeOptions,
     jobs: Sequence[_TokenizeJob],
-    shard: shards.Shard | None,
+    shard: parallel_processing.Shard | None,
     outputs: ExitStack,
     listen: Listener,
 ) -> tuple[Tokenizer, Path, bool]:
@@ -228,7 +258,7 @@ def _open_or_create(
 
 def _create(
     options: TokenizeOptions, sources: Sequence[Path], listen: Listener
-) -> tuple[Tokenizer, dict[str, str], dict[str, Any]]:
+) -> tuple[Tokenizer, dict[str, str], JsonObject]:
     """Make a tokenizer, trained on the sources unless it is rule-based; also returns its inputs and facts."""
     kind = options.type or DEFAULT_TYPE
     normalization = _normalization(options)
@@ -244,14 +274,12 @@ def _create(
             option="--learn-from",
         )
     inputs = {source.name: manifest.sha256(source) for source in sources}
-    limit = round(options.learn_size * 1e6)
-    subwords, facts = train_from_files(
-        sources, kind, options.size, normalization, limit, options.seed, listen, bool(options.features)
-    )
+    training = SubwordTrainingOptions(kind, options.size, round(options.learn_size * 1e6), options.seed)
+    subwords, facts = train_from_files(sources, training, normalization, listen, bool(options.features))
     return _with_features(subwords, options), inputs, facts
 
 
-def _make_pool(options: TokenizeOptions, tokenizer: Path) -> WorkerPool[Any, TokenizedBlock]:
+def _make_pool(options: TokenizeOptions, tokenizer: Path) -> WorkerPool[LineBlock | SamplingBatch, TokenizedBlock]:
     """Make the worker processes, among which SentencePiece's threads are divided."""
     processes = options.processes or available_cores()
     threads = -1  # SentencePiece: one per core
@@ -266,8 +294,8 @@ class _FileTokenizer:
 
     tokenizer: Tokenizer
     options: TokenizeOptions
-    shard: shards.Shard | None
-    pool: WorkerPool[Any, TokenizedBlock]
+    shard: parallel_processing.Shard | None
+    pool: WorkerPool[LineBlock | SamplingBatch, TokenizedBlock]
 
     def tokenize(self, job: _TokenizeJob, outputs: ExitStack, listen: Listener) -> TokenizedFile:
         """Write the tokens of one file; `outputs` completes the token file when it closes."""
@@ -276,7 +304,7 @@ class _FileTokenizer:
         output = outputs.enter_context(token_files.create_token_file(job.target))
         span = None if self.shard is None else self.shard.line_range(count_lines(job.source))
         total = None if span is None else span[1] - span[0]
-        items: Iterable[Any] = (
+        items: Iterable[LineBlock | SamplingBatch] = (
             self._batches(job, span)
             if self.options.samples and job.name.split == TRAIN
             else (block.for_other_process() if self.pool.is_parallel else block for block in _read_file(job, span, raw))
@@ -313,15 +341,12 @@ def _read_file(job: _TokenizeJob, span: tuple[int, int] | None, raw: IO[bytes] |
 
 
 def _write_manifest(job: _TokenizeJob, file: TokenizedFile, options: TokenizeOptions, tokenizer: Tokenizer) -> None:
+    samples = options.samples if job.name.split == TRAIN else 0
     token_files.write_token_manifest(
         file.path,
-        options=shards.recorded_options(options),
+        TokenFileContents(file.lines, file.tokens, samples, tokenizer.features, tokenizer.byte_fallback),
+        options=parallel_processing.recorded_options(options),
         inputs={"text": job.sha256, "tokenizer": read_tokenizer_identity(tokenizer_folder(options))},
-        lines=file.lines,
-        tokens=file.tokens,
-        samples=options.samples if job.name.split == TRAIN else 0,
-        features=tokenizer.features,
-        byte_fallback=tokenizer.byte_fallback,
         raw=job.raw is not None,
     )
 
@@ -337,9 +362,10 @@ def _warn_of_stale_files(folder: Path, options: TokenizeOptions, listen: Listene
             listen(WarningEvent(f"{path} was made with another tokenizer; tokenize its text again"))
 
 
-def _requested_settings(options: TokenizeOptions) -> dict[str, Any]:
+def _requested_settings(options: TokenizeOptions) -> JsonObject:
     """Return the tokenizer settings in the options; None where an option is not given."""
-    return {name: getattr(options, name) for name in ("type", "normalise", "lowercase", "size", "features")}
+    settings = {name: getattr(options, name) for name in ("type", "lowercase", "size", "features")}
+    return {**settings, "normalise": options.normalize}
 
 
 def _with_features(tokenizer: Tokenizer, options: TokenizeOptions) -> Tokenizer:
@@ -348,5 +374,5 @@ def _with_features(tokenizer: Tokenizer, options: TokenizeOptions) -> Tokenizer:
 
 def _normalization(options: TokenizeOptions) -> Normalizer:
     """Return the normalization of each line. `spaces` has no token for white space, so it can never be exact."""
-    exact = options.normalise == NONE and (options.type or DEFAULT_TYPE) != WhitespaceTokenizer.kinds[0]
-    return Normalizer(options.normalise or NFC, bool(options.lowercase), exact)
+    exact = options.normalize == NONE and (options.type or DEFAULT_TYPE) != WhitespaceTokenizer.kinds[0]
+    return Normalizer(options.normalize or NFC, bool(options.lowercase), exact)

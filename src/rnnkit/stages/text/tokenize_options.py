@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from rnnkit.io.workspace import Workspace
-from rnnkit.options.declare import argument, option
+from rnnkit.io.manifest import Workspace
+from rnnkit.json_types import JsonObject
+from rnnkit.options.declare import argument, changed, option
 from rnnkit.stages import shared_options as shared
-from rnnkit.text.normalizer import FORMS, NFC
-from rnnkit.text.shards import Shard
-from rnnkit.text.tokenizers.store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
-from rnnkit.text.tokenizers.subword_tokenizer import UNIGRAM
-from rnnkit.text.tokenizers.subword_training import DEFAULT_SIZE
+from rnnkit.text.parallel_processing import Shard, TokenizedFile
+from rnnkit.text.subword_tokenizer import UNIGRAM
+from rnnkit.text.subword_training import DEFAULT_SIZE
+from rnnkit.text.tokenizer_store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
+from rnnkit.text.unicode import FORMS, NFC
 
 DEFAULT_TYPE = UNIGRAM
 
 
 @dataclass(frozen=True)
-class TokenizeOptions:
+class TokenizeOptions(shared.WorkspaceOptions, shared.ThreadOptions, shared.ShardOptions, shared.OverwriteOptions):
     """Tokenize text, one output line per input line; `detokenize` is the inverse.
 
     A file NAME.LANG becomes WORK/tokens/NAME.LANG.tok. The tokenizer is that of the workspace; if there is none yet,
@@ -49,13 +49,14 @@ class TokenizeOptions:
         panel="Tokenizer",
     )
     lowercase: bool | None = option(None, help="Lowercase the text.", shown_default="no", panel="Tokenizer")
-    normalise: str | None = option(
+    normalize: str | None = option(
         None,
         help="Unicode normalization: nfc composes accents, nfkc also folds widths and ligatures; both collapse white "
         "space. none leaves the text unchanged, except that --type spaces drops white space.",
         choices=FORMS,
         shown_default=NFC,
         panel="Tokenizer",
+        formerly="normalise",
     )
     features: bool | None = option(
         None,
@@ -85,49 +86,46 @@ class TokenizeOptions:
         unit="per line",
         minimum=0,
         panel="Tokenizer",
+        variable="TOKENIZE_SAMPLES",
     )
     alpha: float = option(
         0.1,
         help="Smoothing of --samples; unigram: exponent of the probabilities, 0 is uniform; bpe: merge dropout rate.",
         minimum=0,
         panel="Tokenizer",
+        variable="TOKENIZE_ALPHA",
     )
     model: Path | None = option(
         None,
         help="Tokenizer directory: used if it exists, otherwise created.",
         shown_default="WORK/tokenizer",
+        variable="TOKENIZER",
     )
-    work: Path = shared.work()
     output: Path | None = option(
         None, help="Directory for the token files.", shown_default="WORK/tokens", panel="Output"
     )
-    overwrite: bool = option(False, help="Replace token files and, with train files, the tokenizer.", panel="Output")
     seed: int = option(
         1,
         help="Random seed of the text sample for training. SentencePiece draws new --samples in every run, regardless "
         "of the seed.",
         minimum=0,
     )
-    threads: int = option(
-        0,
+    _: KW_ONLY
+    overwrite: bool = changed(
+        shared.OverwriteOptions, "overwrite", help="Replace token files and, with train files, the tokenizer."
+    )
+    threads: int = changed(
+        shared.ThreadOptions,
+        "threads",
         help="Threads, divided among the processes; 0 uses one per core. The output does not depend on it.",
-        unit="threads",
-        minimum=0,
+        panel="Data",
     )
-    processes: int = shared.processes()
-    shard: str | None = shared.shard(
-        help="Process part I of N of each file's lines and write to TOKENS.I-of-N; the tokenizer must exist."
+    shard: str | None = changed(
+        shared.ShardOptions,
+        "shard",
+        help="Process part I of N of each file's lines and write to TOKENS.I-of-N; the tokenizer must exist.",
     )
-    merge: bool = shared.merge(help="Join the token files of all shards.")
-
-
-@dataclass(frozen=True)
-class TokenizedFile:
-    """A token file that was written."""
-
-    path: Path
-    lines: int
-    tokens: int
+    merge: bool = changed(shared.ShardOptions, "merge", help="Join the token files of all shards.")
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ class TokenizeResult:
     """
 
     tokenizer: Path
-    settings: dict[str, Any]
+    settings: JsonObject
     learned: bool
     files: tuple[TokenizedFile, ...]
 
@@ -151,7 +149,7 @@ class TokenizeResult:
         """The result as text."""
         return tuple(f"{file.path}: {file.lines:,} lines, {file.tokens:,} tokens" for file in self.files)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         files = [{**asdict(file), "path": str(file.path)} for file in self.files]
         return {"tokenizer": str(self.tokenizer), "settings": self.settings, "learned": self.learned, "files": files}

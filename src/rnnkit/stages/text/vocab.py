@@ -5,22 +5,29 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Progress, WarningEvent, null_listener
-from rnnkit.io.manifest import Manifest
+from rnnkit.io.manifest import Manifest, Workspace
 from rnnkit.io.safe_reading import spool_pipes
-from rnnkit.io.workspace import Workspace
-from rnnkit.options.declare import argument, option
+from rnnkit.json_types import JsonMapping, JsonObject
+from rnnkit.options.declare import argument, changed, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file
 from rnnkit.system.workers import WorkerPool
 from rnnkit.text import special_tokens
 from rnnkit.text.blocks import count_lines, read_line_blocks
-from rnnkit.text.shards import Shard, find_shards, parse_shard, read_shard_manifests, recorded_options
+from rnnkit.text.parallel_processing import (
+    Shard,
+    TokenCounter,
+    find_shards,
+    parse_shard,
+    read_shard_manifests,
+    recorded_options,
+)
+from rnnkit.text.special_tokens import BYTE_TOKENS
 from rnnkit.text.token_files import (
     MAX_TOKEN_LINE_BYTES,
     TRAIN,
@@ -30,9 +37,7 @@ from rnnkit.text.token_files import (
     find_token_files,
     open_token_file,
 )
-from rnnkit.text.token_workers import TokenCounter
-from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS
-from rnnkit.text.tokenizers.store import load_tokenizer, read_tokenizer_identity
+from rnnkit.text.tokenizer_store import load_tokenizer, read_tokenizer_identity
 from rnnkit.text.vocabulary import KIND, VERSION, Vocabulary, read_vocabulary_manifest
 
 EXAMPLE = """\
@@ -44,7 +49,7 @@ rnnkit vocab --merge a/vocab.tsv b/vocab.tsv --min-count 2 --output vocab.tsv"""
 
 
 @dataclass(frozen=True)
-class VocabOptions:
+class VocabOptions(shared.WorkspaceOptions, shared.ShardOptions, shared.OverwriteOptions):
     """Build the vocabulary: a file of tokens and counts, separated by tabs, the most frequent first.
 
     By default all token files of the train split, whatever their languages, make one joint vocabulary. For tokenizers
@@ -79,19 +84,21 @@ class VocabOptions:
     tokenizer: Path | None = option(
         None, help="Directory of the tokenizer that made the token files.", shown_default="WORK/tokenizer"
     )
-    work: Path = shared.work()
     output: Path | None = option(
         None,
         help="File to write; --separate inserts the language before its suffix.",
         shown_default="WORK/vocab.tsv",
         panel="Output",
     )
-    overwrite: bool = option(False, help="Replace an existing vocabulary.", panel="Output")
-    processes: int = shared.processes()
-    shard: str | None = shared.shard(
-        help="Count part I of N of each file's lines, and write all its tokens to vocab.I-of-N.tsv."
+    _: KW_ONLY
+    shard: str | None = changed(
+        shared.ShardOptions,
+        "shard",
+        help="Count part I of N of each file's lines, and write all its tokens to vocab.I-of-N.tsv.",
     )
-    merge: bool = shared.merge(help="Add up the vocabularies of all shards, or the given ones.")
+    merge: bool = changed(
+        shared.ShardOptions, "merge", help="Add up the vocabularies of all shards, or the given ones."
+    )
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ class VocabularySummary:
         share = f"{self.covered / max(1, self.tokens):.2%} of {self.tokens:,} tokens"
         return f"{self.path}: {self.size:,} entries, covering {share} ({self.types:,} distinct)"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the summary as JSON."""
         counts = {"tokens": self.tokens, "types": self.types, "covered": self.covered}
         return {"path": str(self.path), "rows": self.size, **counts}
@@ -133,7 +140,7 @@ class VocabResult:
         """The result as text."""
         return tuple(map(str, self.vocabularies))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         return {"vocabularies": [summary.as_dict() for summary in self.vocabularies]}
 
@@ -328,7 +335,7 @@ def _write(
     counts: Counter[str],
     byte_fallback: bool,
     inputs: Mapping[str, str],
-    options: Mapping[str, Any],
+    options: JsonMapping,
     listen: Listener,
 ) -> VocabularySummary:
     """Build a vocabulary from the counts, with entries for all bytes in case of byte fallback, and save it."""
@@ -337,7 +344,7 @@ def _write(
     vocabulary = Vocabulary.from_counts(counts, options["min-count"], max_size, always)
     types = sum(count > 0 for count in counts.values())
     summary = VocabularySummary(path, len(vocabulary), counts.total(), types, sum(vocabulary.counts))
-    facts: dict[str, Any] = {"tokens": summary.tokens, "types": summary.types, "covered": summary.covered}
+    facts: JsonObject = {"tokens": summary.tokens, "types": summary.types, "covered": summary.covered}
     if byte_fallback:
         facts["byte_fallback"] = True
     vocabulary.save(path, options=options, inputs=inputs, facts=facts)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import lock, manifest
 from rnnkit.io.artifact_output import atomic_directory
-from rnnkit.io.durable import copy_directory
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.atomic import copy_directory
+from rnnkit.io.manifest import Workspace
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_folder
@@ -24,7 +24,7 @@ rnnkit average run1 run2 run3 --output work/mean"""
 
 
 @dataclass(frozen=True)
-class AverageOptions:
+class AverageOptions(shared.WorkspaceOptions, shared.OverwriteOptions):
     """Average weights: the last snapshots of a model, or the best weights of several models of one architecture.
 
     `rnnkit train --average N` keeps snapshots. With one model, the average is written to its directory as
@@ -32,9 +32,7 @@ class AverageOptions:
     """
 
     models: list[Path] = argument((), help="Model directories.", metavar="MODEL")
-    work: Path = shared.work()
     output: Path | None = option(None, help="Model directory to write; needed for several models.", panel="Output")
-    overwrite: bool = option(False, help="Replace the output.", panel="Output")
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class AverageResult:
     path: Path
     averaged: list[Path]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         return {"path": str(self.path), "averaged": [str(path) for path in self.averaged]}
 

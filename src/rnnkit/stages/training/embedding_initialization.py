@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rnnkit.embeddings.train.corpus import Corpus, WordCounts
-    from rnnkit.embeddings.train.embedding_model import EmbeddingModel, EmbeddingVocabulary
-    from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig
+    from rnnkit.embeddings.corpus import Corpus, WordCounts
+    from rnnkit.embeddings.embedding_model import EmbeddingModel, EmbeddingVocabulary
+    from rnnkit.embeddings.hogwild_trainer import EmbeddingTrainingConfig
     from rnnkit.embeddings.training_text import TrainingText
     from rnnkit.embeddings.vector_table import VectorTable
 
@@ -51,7 +51,7 @@ def load_pretrained(
         UsageError: The shortest n-gram is longer than the longest.
     """
     from rnnkit.embeddings import formats
-    from rnnkit.embeddings.formats.word_repair import spaces_to_underscores
+    from rnnkit.embeddings.formats.word_validation import spaces_to_underscores
 
     pretrained = None
     if options.init_from is not None:
@@ -117,9 +117,9 @@ def start_run(
         ConfigError: The matrices do not fit into memory.
         ArtefactError: The disk is full; an older vectors directory is left as it was.
     """
+    from rnnkit.embeddings.corpus import check_trainable, open_corpus, write_vocabulary_ids
+    from rnnkit.embeddings.embedding_model import copy_pretrained_vectors
     from rnnkit.embeddings.formats import vectors_directory
-    from rnnkit.embeddings.train.corpus import check_trainable, open_corpus, write_vocabulary_ids
-    from rnnkit.embeddings.train.embedding_model import copy_pretrained_vectors
 
     with atomic_directory(folder / TEXT, ARTIFACT_PART) as temporary:
         counted = text.write_ids(temporary, options.min_count, listen)
@@ -149,9 +149,9 @@ def reopen_run(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) 
         ConfigError: The run is finished.
         FormatError: A file is missing or damaged.
     """
+    from rnnkit.embeddings.corpus import open_corpus
+    from rnnkit.embeddings.embedding_model import EmbeddingVocabulary
     from rnnkit.embeddings.formats import vectors_directory
-    from rnnkit.embeddings.train.corpus import open_corpus
-    from rnnkit.embeddings.train.embedding_model import EmbeddingVocabulary
 
     if manifest.load(folder / manifest.NAME).facts.get("finished", True):  # converted vectors lack the fact
         raise ConfigError(
@@ -183,7 +183,7 @@ def select_vocabulary(
     """
     import numpy as np
 
-    from rnnkit.embeddings.train.embedding_model import EmbeddingVocabulary, choose_subwords, merge_vocabularies
+    from rnnkit.embeddings.embedding_model import EmbeddingVocabulary, choose_subwords, merge_vocabularies
     from rnnkit.text import special_tokens
 
     if pretrained is not None:
@@ -198,7 +198,7 @@ def select_vocabulary(
 
 def make_config(options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus) -> EmbeddingTrainingConfig:
     """Make the training configuration: parameters, noise and subsampling distributions, and hyperparameters."""
-    from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig
+    from rnnkit.embeddings.hogwild_trainer import EmbeddingTrainingConfig
     from rnnkit.kernels import negative_sampling, word2vec_chunk
     from rnnkit.kernels.word2vec_weights import MAX_CACHED_ROWS, most_used_rows
 
@@ -239,7 +239,7 @@ def _make_matrices(
     options: TrainEmbeddingsOptions, vocabulary: EmbeddingVocabulary, listen: Listener
 ) -> EmbeddingModel:
     """Initialize the matrices. Raises ConfigError if they do not fit into memory."""
-    from rnnkit.embeddings.train.embedding_model import init_model
+    from rnnkit.embeddings.embedding_model import init_model
     from rnnkit.kernels.word2vec_weights import total_cache_rows
 
     if options.loss == "softmax" and len(vocabulary.words) > MAX_SOFTMAX_WORDS:

@@ -8,17 +8,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from rnnkit.errors import ArtefactError, ConfigError
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io import artifact_output, manifest, resumable_output
 from rnnkit.io.resumable_output import RunDirectory
-from rnnkit.options.declare import option_name
-from rnnkit.options.record import as_dict
+from rnnkit.json_types import JsonMapping, JsonObject, JsonValue
+from rnnkit.options.declare import parameters_of
+from rnnkit.options.record import as_dict, with_current_names
 from rnnkit.stages.outputs import Options
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from torch import nn
 
     from rnnkit.io.resumable_output import RunDirectory
@@ -34,7 +36,7 @@ CHANGEABLE = ("threads",)
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
-def run_options(options: Options) -> dict[str, Any]:
+def run_options(options: Options) -> JsonObject:
     """Return the options that belong to the run, not to a call of the command."""
     return {key: value for key, value in as_dict(options).items() if key.replace("-", "_") not in NOT_SAVED}
 
@@ -54,21 +56,19 @@ def saved_options(folder: Path, options: OptionsT, kind: str = "model", version:
     """
     if not has_run(folder):
         raise no_run_error(folder)
-    saved = manifest.read(folder, kind, version).options
-    changes: dict[str, Any] = {}
+    saved = with_current_names(manifest.read(folder, kind, version).options, type(options))
+    changes: JsonObject = {}
     differing = []
-    hints = typing.get_type_hints(type(options))
-    for field in dataclasses.fields(options):
-        key = option_name(field.name)
-        if field.name in NOT_SAVED or key not in saved:
+    for option in parameters_of(type(options)):
+        name, key = option.name, option.key
+        if name in NOT_SAVED or key not in saved:
             continue
-        given, default = getattr(options, field.name), _default(field)
-        recorded = _restore(saved[key], hints[field.name])
-        if field.name in CHANGEABLE and given != default:
+        given, recorded = getattr(options, name), _restore(saved[key], option.kind)
+        if name in CHANGEABLE and given != option.default:
             continue
-        if given not in (default, recorded):
+        if given not in (option.default, recorded):
             differing.append(f"--{key}: {_shown(recorded)} in the run, {_shown(given)} now")
-        changes[field.name] = recorded
+        changes[name] = recorded
     if differing:
         raise ConfigError(
             f"--resume continues with the options of the run in {folder}",
@@ -92,7 +92,7 @@ def no_run_error(folder: Path) -> ArtefactError:
     )
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return "not given" if value is None or value == [] else str(value)
 
 
@@ -137,11 +137,7 @@ def check_inputs(folder: Path, digests: Mapping[str, str]) -> None:
         )
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-
-
-def _restore(value: Any, wanted: Any) -> Any:
+def _restore(value: JsonValue, wanted: object) -> JsonValue:
     """Convert a JSON value to the type of the option: text to a path."""
     if Path not in (wanted, *typing.get_args(wanted)):
         return value
@@ -223,15 +219,69 @@ class TrainingResult:
     seconds: float
     curve: Path
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """JSON form."""
         return {**dataclasses.asdict(self), "model": str(self.model), "curve": str(self.curve)}
+
+
+@dataclass(frozen=True)
+class NgramTrainingResult:
+    """Result of estimating an n-gram model.
+
+    Attributes:
+        model: The model directory.
+        ngrams: Number of n-grams of each order.
+        loss: Mean negative log-likelihood per token of the validation split, in nats.
+        perplexity: exp(loss).
+        seconds: Time of counting and smoothing.
+    """
+
+    model: Path
+    ngrams: tuple[int, ...]
+    loss: float
+    perplexity: float
+    seconds: float
+
+    def as_dict(self) -> JsonObject:
+        """JSON form."""
+        return {**dataclasses.asdict(self), "model": str(self.model)}
+
+    @property
+    def lines(self) -> list[str]:
+        """Printed form."""
+        counts = ", ".join(f"{count:,}" for count in self.ngrams)
+        return [
+            f"{self.model}: {counts} n-grams of orders 1 to {len(self.ngrams)} in {self.seconds:.1f} s",
+            f"validation perplexity {self.perplexity:.2f}",
+        ]
+
+
+@dataclass(frozen=True)
+class NgramTrainingCost:
+    """Estimated cost of an n-gram model.
+
+    Attributes:
+        tokens: Tokens of the training text.
+        memory_bytes: Peak memory.
+    """
+
+    tokens: int
+    memory_bytes: int
+
+    def as_dict(self) -> JsonObject:
+        """JSON form."""
+        return dataclasses.asdict(self)
+
+    @property
+    def lines(self) -> list[str]:
+        """Printed form."""
+        return [f"tokens  {self.tokens:,}", f"memory  {self.memory_bytes / 1e6:,.0f} MB at most"]
 
 
 def finalize_model_directory(
     model: TrainedModel,
     inputs: TrainingInputs,
-    options: Mapping[str, Any],
+    options: JsonMapping,
     counters: TrainingCounters,
     listen: Listener = null_listener,
 ) -> None:
@@ -258,7 +308,7 @@ def finalize_model_directory(
         title=f"{options['arch']} {'-'.join(model.languages)}",
         languages=model.languages,
         parameters=model_weights.count_parameters(model.network),
-        network=dataclasses.asdict(cast(Any, model.network.config)),
+        network=dataclasses.asdict(cast("DataclassInstance", model.network.config)),
         options=options,
         data=inputs.data.meta.facts,
         inputs=inputs.digests,
@@ -271,12 +321,12 @@ def finalize_model_directory(
 
 
 def _draw_curve(folder: Path, listen: Listener) -> None:
-    from rnnkit.training import metrics
+    from rnnkit.training import checkpoint
 
     try:
-        from rnnkit.reports.learning_curve import plot_learning_curve
+        from rnnkit.reports.figures import plot_learning_curve
 
-        plot_learning_curve(folder / metrics.METRICS_FILE, folder / CURVE)
+        plot_learning_curve(folder / checkpoint.METRICS_FILE, folder / CURVE)
     except Exception as failure:
         listen(
             WarningEvent(
@@ -294,12 +344,12 @@ def load_result(folder: Path, counters: TrainingCounters) -> TrainingResult:
     return TrainingResult(folder, counters.step, counters.best_step, scores, counters.seconds, folder / CURVE)
 
 
-def _scores(facts: Mapping[str, Any]) -> dict[str, float]:
+def _scores(facts: JsonMapping) -> dict[str, float]:
     return {name: value for name, value in facts.items() if name != "step"}
 
 
 def write_model_manifest(
-    model: TrainedModel, inputs: TrainingInputs, options: Mapping[str, Any], result: Mapping[str, Any] | None = None
+    model: TrainedModel, inputs: TrainingInputs, options: JsonMapping, result: JsonMapping | None = None
 ) -> None:
     """Write the manifest of a model directory; `result` is given once the run is finished."""
     from rnnkit.models import model_weights, store

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
-from rnnkit.options.declare import declaration_of, default_of, redeclared, typed_fields
+from rnnkit.options.declare import parameters_of, redeclared
 from rnnkit.stages.training.train_lm_options import TrainLMOptions
 from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
 
@@ -37,20 +36,21 @@ def training_command(data: Path) -> str:
     return COMMANDS[AlignedData.open(data).task]
 
 
-def _common_options() -> type[Any]:
+def _common_options() -> type[object]:
     """The options that both commands have, with the default of each; only for the help page."""
-    others = {field.name: field for field in dataclasses.fields(TrainLMOptions)}
+    others = {each.name: each for each in parameters_of(TrainLMOptions)}
     made = []
-    for field, kind in typed_fields(TrainSeq2SeqOptions):
-        if field.name not in others:
+    for one in parameters_of(TrainSeq2SeqOptions):
+        if one.name not in others:
             continue
-        declaration, default = declaration_of(field), default_of(field)
-        shown = [declaration_of(each).shown_default or default_of(each) for each in (field, others[field.name])]
+        declared = one.declared
+        shown = [each.declared.shown_default or each.default for each in (one, others[one.name])]
         if shown[0] != shown[1]:
             text = f"{shown[0]} (train-seq2seq), {shown[1]} (train-lm)"
-            declaration = dataclasses.replace(declaration, shown_default=text, choices=())
-        made.append((field.name, kind if default is not None else kind | None, redeclared(default, declaration)))
+            declared = dataclasses.replace(declared, shown_default=text, choices=())
+        kind = one.kind if one.default is not None else one.kind | None
+        made.append((one.name, kind, redeclared(one.default, declared)))
     return dataclasses.make_dataclass("TrainOptions", made, frozen=True, namespace={"__doc__": _DOC})
 
 
-TrainOptions: type[Any] = _common_options()
+TrainOptions: type[object] = _common_options()

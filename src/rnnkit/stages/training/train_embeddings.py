@@ -7,14 +7,15 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.embeddings.training_text import TrainingText, find_training_text
 from rnnkit.errors import Interrupted, UsageError
 from rnnkit.events import Listener, Note, WarningEvent, null_listener
+from rnnkit.io.manifest import Workspace
 from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.io.safe_reading import Repairs
-from rnnkit.io.workspace import Workspace
+from rnnkit.json_types import JsonObject
 from rnnkit.kernels import kernel_cache
 from rnnkit.stages import outputs
 from rnnkit.stages.training import embedding_initialization, run_folder
@@ -27,8 +28,8 @@ from rnnkit.system import machine
 from rnnkit.system.machine import available_cores, peak_memory
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.train.corpus import Corpus
-    from rnnkit.embeddings.train.embedding_model import EmbeddingModel
+    from rnnkit.embeddings.corpus import Corpus
+    from rnnkit.embeddings.embedding_model import EmbeddingModel
     from rnnkit.training.trainer import Trainer, TrainingCounters
     from rnnkit.training.word_vector_task import TokenBatch, WordVectorTask
 
@@ -71,7 +72,7 @@ class TrainEmbeddingsResult:
     memory_bytes: int
     repairs: Repairs | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
         fields = {**dataclasses.asdict(dataclasses.replace(self, repairs=None)), "output": str(self.output)}
         del fields["repairs"]
@@ -102,7 +103,7 @@ class EmbeddingTrainingEstimate:
     memory_bytes: int
     disk_bytes: int
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the estimate as JSON."""
         return dataclasses.asdict(self)
 
@@ -171,14 +172,14 @@ def _train(
     options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunDirectory, listen: Listener
 ) -> TrainEmbeddingsResult:
     from rnnkit.embeddings.formats import vectors_directory
-    from rnnkit.training import checkpoint, metrics
+    from rnnkit.training import checkpoint
 
     loop, task = _make_loop(options, model, corpus, folder, listen)
     if options.resume and checkpoint.exists(folder / "last"):
         loop.resume()
         listen(Note(f"resuming from step {loop.counters.step:,}"))
     elif options.resume:
-        metrics.truncate_after(folder / metrics.METRICS_FILE, 0)
+        checkpoint.truncate_metrics(folder / checkpoint.METRICS_FILE, 0)
         listen(Note(f"{folder} has no checkpoint yet: starting from the beginning"))
     try:
         counters = loop.run()
@@ -205,7 +206,7 @@ def _train(
 def _make_loop(
     options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunDirectory, listen: Listener
 ) -> tuple[Trainer[TokenBatch], WordVectorTask]:
-    from rnnkit.embeddings.train.hogwild_trainer import HogwildTrainer
+    from rnnkit.embeddings.hogwild_trainer import HogwildTrainer
     from rnnkit.training.schedules import Schedule
     from rnnkit.training.trainer import Trainer, TrainingPlan
     from rnnkit.training.word_vector_task import TokenBatches, WordVectorTask
@@ -231,7 +232,7 @@ def _load_kernels(listen: Listener) -> None:
     This comes first, so that the compiler's memory is released before the matrices are allocated.
     """
     with kernel_cache.report_to(listen):
-        from rnnkit.embeddings.train import hogwild_trainer
+        from rnnkit.embeddings import hogwild_trainer
 
         hogwild_trainer.compile_kernels()
 
@@ -259,7 +260,7 @@ def _make_result(
 
 def _estimate(options: TrainEmbeddingsOptions, listen: Listener) -> EmbeddingTrainingEstimate:
     """Count the words in a temporary directory, and compute the sizes."""
-    from rnnkit.embeddings.train.corpus import open_corpus, write_vocabulary_ids
+    from rnnkit.embeddings.corpus import open_corpus, write_vocabulary_ids
 
     text = _find_text(options)
     options, pretrained = embedding_initialization.load_pretrained(options, listen)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
-from rnnkit.options.declare import argument, option
+from rnnkit.options.declare import argument, changed, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.training import training_options as training
 
@@ -23,7 +23,7 @@ LEARNING_RATES = {"skipgram": 0.025, "cbow": 0.125, "classic": 0.025, "subwords"
 
 
 @dataclass(frozen=True)
-class TrainEmbeddingsOptions:
+class TrainEmbeddingsOptions(training.RunOptions, shared.ThreadOptions, shared.RepairOptions):
     """Train word vectors on text, token files or aligned data: skip-gram or CBOW, with or without subwords.
 
     Words are separated by white space; `rnnkit tokenize` makes them from raw text. The result is a vectors directory
@@ -33,7 +33,6 @@ class TrainEmbeddingsOptions:
     text: list[Path] = argument(
         (), help="Text or token files; - is standard input.", metavar="TEXT...", shown_default="WORK/tokens/train.*.tok"
     )
-    work: Path = shared.work()
     data: Path | None = option(None, help="Train on this aligned data instead of text.", panel="Data")
     vocab: Path | None = option(
         None, help="Vocabulary that --data was encoded with.", panel="Data", shown_default="WORK/vocab.tsv"
@@ -41,14 +40,18 @@ class TrainEmbeddingsOptions:
     language: str = option(
         "", help="Language of the token files, or side of --data.", panel="Data", shown_default="the only one"
     )
-    min_count: int = option(5, help="Drop words below this frequency.", panel="Data", unit="occurrences", minimum=1)
+    min_count: int = option(
+        5,
+        help="Drop words below this frequency.",
+        panel="Data",
+        unit="occurrences",
+        minimum=1,
+        variable="TRAIN_EMBEDDINGS_MIN_COUNT",
+    )
     init_from: Path | None = option(
         None, help="Start from these vectors, in any format, and train on new text; all their words are kept.",
-        panel="Data",
+        panel="Data", variable="TRAIN_EMBEDDINGS_INIT_FROM",
     )  # fmt: skip
-    repair: bool = shared.repair(
-        help="Read an imperfect --init-from file: repair or skip invalid UTF-8, duplicates, wrong counts."
-    )
     method: str = option(
         "skipgram", help="Skip-gram (predict the context) or CBOW (predict the word).", panel="Model", choices=METHODS
     )
@@ -93,29 +96,42 @@ class TrainEmbeddingsOptions:
         shown_default="0.75, with subwords 0.5",
     )  # fmt: skip
     sample: float = option(
-        1e-3, help="Relative frequency above which words are subsampled; 0 keeps all.", panel="Optimization", minimum=0
+        1e-3,
+        help="Relative frequency above which words are subsampled; 0 keeps all.",
+        panel="Optimization",
+        minimum=0,
+        variable="TRAIN_EMBEDDINGS_SAMPLE",
     )
     cbow_gradient: str = option(
         "exact", help="Divide the gradient among the context words, or apply it in full to each (word2vec.c).",
         panel="Optimization", choices=GRADIENTS,
     )  # fmt: skip
-    epochs: int = option(5, help="Passes over the text.", panel="Optimization", unit="epochs", minimum=1)
+    epochs: int = option(
+        5,
+        help="Passes over the text.",
+        panel="Optimization",
+        unit="epochs",
+        minimum=1,
+        variable="TRAIN_EMBEDDINGS_EPOCHS",
+    )
     learning_rate: float = option(
         0.0, help="Initial learning rate; it decays linearly to 0.", panel="Optimization", minimum=0,
         shown_default="skipgram 0.025, with subwords 0.05; cbow 0.125, classic 0.025",
+        variable="TRAIN_EMBEDDINGS_LEARNING_RATE",
     )  # fmt: skip
     plain_loops: bool = option(
         False, help="Use the reference implementation of the training kernels; slow.", panel="Optimization"
     )
-    threads: int = shared.threads()
     seed: int = option(1, help="Random seed.", panel="Optimization", minimum=0)
     output: Path | None = option(
         None, help="Vectors directory to write.", panel="Output", shown_default="WORK/embeddings"
     )
-    save_every: float = training.save_every()
-    resume: bool = option(False, help="Resume the run in the vectors directory.", panel="Output")
-    overwrite: bool = option(False, help="Replace the vectors directory.", panel="Output")
-    dry_run: bool = training.dry_run()
+    _: KW_ONLY
+    repair: bool = changed(
+        shared.RepairOptions,
+        "repair",
+        help="Read an imperfect --init-from file: repair or skip invalid UTF-8, duplicates, wrong counts.",
+    )
 
 
 def vector_dimension(options: TrainEmbeddingsOptions) -> int:

@@ -1,27 +1,33 @@
-"""`rnnkit train-lm`: train a neural or n-gram language model on monolingual data."""
+"""`rnnkit train-lm`: train a neural, masked or n-gram language model on monolingual data."""
 
 from __future__ import annotations
 
 import dataclasses
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from rnnkit.events import Listener, null_listener
-from rnnkit.io.workspace import Workspace
-from rnnkit.stages.training import initial_weights, training_inputs, training_run
-from rnnkit.stages.training.initial_weights import PretrainedEmbeddings, load_initial_weights
-from rnnkit.stages.training.run_folder import TrainedModel, TrainingResult
+from rnnkit.errors import UsageError
+from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.io import artifact_output
+from rnnkit.io.manifest import Workspace
+from rnnkit.stages import outputs
+from rnnkit.stages.training import run_folder, training_inputs, training_run
+from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainedModel, TrainingResult
 from rnnkit.stages.training.train_lm_options import NGRAM, TrainLMOptions, apply_preset
-from rnnkit.stages.training.training_inputs import TrainingInputs
+from rnnkit.stages.training.training_inputs import PretrainedEmbeddings, TrainingInputs
 from rnnkit.stages.training.training_run import TrainingComponents, TrainingRun
+from rnnkit.system import machine
 from rnnkit.system.machine import retain_freed_memory
+from rnnkit.text.special_tokens import NAMES, UNK
 
 if TYPE_CHECKING:
     import torch
 
     from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
     from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
+    from rnnkit.ngrams.ngram_model import BackoffModel
     from rnnkit.nn.losses import Proposal
-    from rnnkit.stages.training.ngram_training import NgramTrainingCost, NgramTrainingResult
     from rnnkit.text.vocabulary import Vocabulary
     from rnnkit.training.dry_run import CostEstimate
     from rnnkit.training.lm_tasks import LanguageModelObjective
@@ -29,12 +35,16 @@ if TYPE_CHECKING:
 
     N = TypeVar("N", MaskedLM, LanguageModelNetwork)
 
+
 EXAMPLE = """\
 rnnkit train-lm --arch lstm
 rnnkit train-lm --arch ngram --order 5 --output work/counts
 rnnkit train-lm --preset medium --arch gru --epochs 20
 rnnkit train-lm --cloze --arch lstm --output work/cloze
 rnnkit train-lm --resume"""
+
+NGRAM_OPTIONS = ("arch", "order", "smoothing", "add-k", "prune", "closed")
+"""Options of n-gram models, which are recorded with the model; the others are of neural networks."""
 
 
 def run(
@@ -53,9 +63,7 @@ def run(
         options = apply_preset(options)
         _embeddings(options).check(options.tied, options.init_from)
     if options.arch == NGRAM:
-        from rnnkit.stages.training import ngram_training
-
-        return ngram_training.run(options, folder, listen)
+        return train_ngram_model(options, folder, listen)
     if options.dry_run:
         trial = training_run.dry_run(options, folder, listen)
         return trial.estimate(_build(trial, _open_inputs(options)))
@@ -74,8 +82,8 @@ def _build(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> Training
 
 def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> TrainingComponents:
     """Build a causal language model, its training task, the batches and the validation."""
+    from rnnkit.data.batch_sampler import StepIterator
     from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, LineBatchSampler
-    from rnnkit.data.step_iterator import StepIterator
     from rnnkit.evaluation.validation import make_lm_validation
     from rnnkit.models import lm_store
     from rnnkit.models.language_model import LanguageModelNetwork
@@ -88,14 +96,14 @@ def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInput
     _initialize(run, network, inputs, vocabulary)
     language = inputs.data.sides[0]
     if run.creates_model:
-        training_inputs.warn_of_markers(vocabulary, False, run.listen)
+        warn_of_markers(vocabulary, False, run.listen)
         lm_store.create_language_model(
             run.directory.path, network.config, language, inputs.tokenizer, inputs.vocabularies[0]
         )
     text = inputs.data.side("train", language)
     optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group)
     objective = _objective(options, inputs, optimizer.device)
-    streams = (options.columns or 1) * run.shard.batches_per_step
+    streams = (options.batch_size or 1) * run.shard.batches_per_step
     layout = BpttLayout(streams, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
     batches = (
         LineBatchSampler(text, options.batch_tokens, options.seed)
@@ -115,8 +123,7 @@ def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInput
 
 def build_masked_lm(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> TrainingComponents:
     """Build a masked language model, its training task, the batches and the validation."""
-    from rnnkit.data.batch_sampler import BatchSampler
-    from rnnkit.data.step_iterator import StepIterator
+    from rnnkit.data.batch_sampler import BatchSampler, StepIterator
     from rnnkit.evaluation.validation import make_masked_lm_validation
     from rnnkit.models import lm_store
     from rnnkit.models.masked_lm import MaskedLM
@@ -167,6 +174,7 @@ def _prepare(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> tuple[
 def _initialize(run: TrainingRun[TrainLMOptions], network: N, inputs: TrainingInputs, vocabulary: Vocabulary) -> None:
     """Load the initial weights that the options name; a checkpoint replaces those of a resumed run."""
     from rnnkit.models import store
+    from rnnkit.models.pretrained_embeddings import load_initial_weights
     from rnnkit.nn.device import enable_checkpointing
 
     options, embeddings = run.options, _embeddings(run.options)
@@ -201,7 +209,7 @@ def _proposal(options: TrainLMOptions, inputs: TrainingInputs, device: torch.dev
 
     if not options.sampled_softmax:
         return None
-    counts_V = initial_weights.count_tokens(inputs.data, inputs.data.sides)
+    counts_V = training_inputs.count_tokens(inputs.data, inputs.data.sides)
     return propose(unigram_weights(torch.from_numpy(counts_V)), options.sampled_softmax, device)
 
 
@@ -265,3 +273,108 @@ def _optimizer_settings(options: TrainLMOptions) -> OptimizerSettings:
 
 def _embeddings(options: TrainLMOptions) -> PretrainedEmbeddings:
     return PretrainedEmbeddings(tuple(options.embeddings), options.freeze_embeddings, True, options.repair)
+
+
+def train_ngram_model(
+    options: TrainLMOptions, folder: Path, listen: Listener
+) -> NgramTrainingResult | NgramTrainingCost:
+    """Estimate an n-gram model, or with `dry_run` its cost.
+
+    Raises:
+        DataError: Data, vocabulary or tokenizer is missing, or the text cannot be smoothed.
+        UsageError: --resume is given.
+        ArtefactError: The inputs do not match each other, or the output exists or is in use.
+    """
+    if options.resume:
+        raise UsageError(
+            "--resume cannot be combined with --arch ngram",
+            "counting takes seconds and writes no checkpoints",
+            hint="use --overwrite to start again",
+            option="--resume",
+        )
+    inputs = training_inputs.open_text(options.work, options.data, options.vocab, options.tokenizer)
+    language = inputs.data.sides[0]
+    if options.dry_run:
+        from rnnkit.ngrams.ngram_estimation import estimated_bytes
+
+        facts = inputs.data.meta.facts["splits"]["train"]
+        tokens = int(facts["tokens"][language])
+        cost = NgramTrainingCost(tokens, estimated_bytes(tokens, int(facts["sentences"]), options.order))
+        machine.report_limits(cost.memory_bytes, listen)
+        return cost
+    outputs.check_not_inputs(folder, outputs.input_paths(options))
+    run_folder.check_replaceable(folder, options.overwrite, training_run.KIND)
+    with artifact_output.atomic_directory(folder, training_run.KIND) as partial:
+        result = _estimate_ngrams(options, inputs, partial, listen)
+    return dataclasses.replace(result, model=folder)
+
+
+def _estimate_ngrams(
+    options: TrainLMOptions, inputs: TrainingInputs, folder: Path, listen: Listener
+) -> NgramTrainingResult:
+    from rnnkit.evaluation.perplexity import perplexity, remove_padding
+    from rnnkit.ngrams import store as ngram_store
+    from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
+    from rnnkit.ngrams.options import NgramOptions
+    from rnnkit.text.vocabulary import Vocabulary
+
+    began = time.monotonic()
+    warn_of_markers(Vocabulary.load(inputs.vocabularies[0]), True, listen)
+    language = inputs.data.sides[0]
+    text, held_out = (remove_padding(inputs.data.side(split, language)) for split in ("train", "valid"))
+    settings = NgramOptions(
+        order=options.order,
+        smoothing=options.smoothing,  # type: ignore[arg-type]  # `config.resolve` checks the choices
+        prune=tuple(options.prune),
+        add=options.add_k,
+        closed=options.closed,
+    )
+    model = estimate_ngram_model(text.ids, text.offsets, inputs.data.vocabulary_size(language), settings, listen)
+    ngram_store.save(folder / ngram_store.NAME, model)
+    seconds = time.monotonic() - began
+    log_p = model.score(held_out.ids, held_out.offsets)
+    loss = float(-log_p.mean())
+    result = NgramTrainingResult(folder, tuple(model.sizes), loss, perplexity(loss), seconds)
+    _write_ngram_directory(options, inputs, model, result)
+    return result
+
+
+def _write_ngram_directory(
+    options: TrainLMOptions, inputs: TrainingInputs, model: BackoffModel, result: NgramTrainingResult
+) -> None:
+    """Complete the model directory with configuration, vocabulary, tokenizer and manifest."""
+    from rnnkit.models import store
+    from rnnkit.models.lm_store import VOCABULARY_FILE
+
+    folder, language = result.model, inputs.data.sides[0]
+    store.create_model_dir(folder, inputs.tokenizer, {VOCABULARY_FILE: inputs.vocabularies[0]})
+    network = {"arch": "ngram", "order": model.order, "smoothing": options.smoothing}
+    store.write_config(folder, store.LANGUAGE_MODEL, [language], [VOCABULARY_FILE], network)
+    facts = {"languages": [language], "ngrams": list(result.ngrams), "perplexity": result.perplexity}
+    kept = {name: value for name, value in run_folder.run_options(options).items() if name in NGRAM_OPTIONS}
+    store.write_manifest(folder, kept, inputs.digests, facts, finished=True)
+
+
+def warn_of_markers(vocabulary: Vocabulary, is_ngram: bool, listen: Listener) -> None:
+    """Warn if `<s>`, `</s>` or `<unk>` occur as ordinary words of the training text, and of the effect on export.
+
+    Args:
+        vocabulary: Vocabulary of the training text.
+        is_ngram: Whether an n-gram model is trained, which can be exported. For a neural model, only `<s>` and `</s>`
+            matter: `<unk>` is common in preprocessed text and harmless there.
+        listen: Receives at most one warning.
+    """
+    unknown = NAMES[UNK]
+    found = [name for name in NAMES[UNK:] if name in vocabulary.ids and (is_ngram or name != unknown)]
+    if not found:
+        return
+    shown = ", ".join(f"{name} ({vocabulary.counts[vocabulary.ids[name]]:,} times)" for name in found)
+    text = f"the training text has {shown} as ordinary words, in addition to the markers that each line gets"
+    limits = [name for name in found if name != unknown]
+    if limits:
+        text += f"; remove {' and '.join(limits)} from the text (`sed -E 's#</?s>##g' TEXT`) and train again"
+    if is_ngram and limits:
+        text += "; otherwise convert-ngrams cannot write the model, as an ARPA file has each marker once"
+    if unknown in found:
+        text += f"; convert-ngrams --merge-unknown makes the text's {unknown} the unknown word of an ARPA file"
+    listen(WarningEvent(text))

@@ -5,13 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
 from rnnkit.options.declare import option
-from rnnkit.stages import shared_options as shared
 from rnnkit.stages.training import training_options
 from rnnkit.stages.training import training_options as training
 from rnnkit.training import schedules
@@ -24,20 +22,20 @@ SMALL: Mapping[str, Any] = {
     "layers": 1, "hidden": 256, "embedding": 256, "residual": False,
     "dropout": 0.35, "dropout_input": 0.25, "dropout_hidden": 0.25, "dropout_embedding": 0.0, "weight_drop": 0.0,
     "activation_penalty": 0.0, "temporal_penalty": 0.0, "weight_decay": 0.0, "mean_decay": 0.0,
-    "columns": 20, "steps": 35, "vary_steps": False, "epochs": 0.0,
+    "batch_size": 20, "steps": 35, "vary_steps": False, "epochs": 0.0,
     "optimizer": "adamw", "learning_rate": 6e-3, "schedule": "cosine", "warmup": 600, "clip": 1.0,
 }  # fmt: skip
 MEDIUM: Mapping[str, Any] = {
     **SMALL,
     "layers": 2, "hidden": 650, "embedding": 400, "dropout": 0.4, "dropout_input": 0.3, "dropout_hidden": 0.3,
-    "dropout_embedding": 0.1, "weight_drop": 0.2, "epochs": 30.0, "columns": 32, "learning_rate": 3e-3,
+    "dropout_embedding": 0.1, "weight_drop": 0.2, "epochs": 30.0, "batch_size": 32, "learning_rate": 3e-3,
     "activation_penalty": 1.0, "temporal_penalty": 0.5, "mean_decay": 0.99,
 }  # fmt: skip
 AWD: Mapping[str, Any] = {
     **MEDIUM,
     "layers": 3, "hidden": 1152, "embedding": 512, "dropout": 0.4, "dropout_input": 0.4, "dropout_hidden": 0.25,
     "dropout_embedding": 0.1, "weight_drop": 0.5, "activation_penalty": 2.0, "temporal_penalty": 1.0,
-    "weight_decay": 1.2e-6, "columns": 64, "steps": 70, "vary_steps": True, "epochs": 90.0, "learning_rate": 4e-3,
+    "weight_decay": 1.2e-6, "batch_size": 64, "steps": 70, "vary_steps": True, "epochs": 90.0, "learning_rate": 4e-3,
     "schedule": "onecycle", "clip": 0.25, "mean_decay": 0.999,
 }  # fmt: skip
 PRESETS: Mapping[str, Mapping[str, Any]] = {"small": SMALL, "medium": MEDIUM, "awd": AWD}
@@ -47,7 +45,7 @@ _preset = functools.partial(training_options.preset_option, PRESETS)
 
 
 @dataclass(frozen=True)
-class TrainLMOptions:
+class TrainLMOptions(training.TrainingOptions):
     """Train an n-gram, recurrent or Transformer language model on monolingual data.
 
     Defaults given as three values are those of --preset small, medium and awd. The text is one stream, split into
@@ -60,12 +58,7 @@ class TrainLMOptions:
     the last weights, the metrics, a learning curve and a model card.
     """
 
-    work: Path = shared.work()
-    data: Path | None = training.data()
-    vocab: list[Path] = training.vocab(help="Vocabulary file.")
-    tokenizer: Path | None = training.tokenizer()
-    init_from: Path | None = training.init_from()
-    preset: str = training.preset(choices=tuple(PRESETS))
+    preset: str = option("small", help="Preset that supplies defaults.", panel="Model", choices=tuple(PRESETS))
     arch: str = option("lstm", help="N-gram model, recurrent cell or Transformer.", panel="Model", choices=ARCHS)
     layers: int | None = _preset("layers", help="Number of layers.", minimum=1)
     hidden: int | None = _preset("hidden", help="Hidden size.", minimum=2)
@@ -80,9 +73,6 @@ class TrainLMOptions:
     )  # fmt: skip
     cloze: bool = option(False, help="Train a masked language model, to fill gaps.", panel="Model")
     bidirectional: bool = option(False, help="Bidirectional layers; only with --cloze.", panel="Model")
-    embeddings: list[Path] = training.embeddings(help="Word vectors that initialize the embeddings.")
-    repair: bool = training.repair()
-    freeze_embeddings: bool = training.freeze_embeddings()
     order: int = option(
         5, help="Order of the n-gram model.", panel="N-gram models", unit="tokens", minimum=1, maximum=12
     )
@@ -110,8 +100,9 @@ class TrainLMOptions:
     weight_decay: float | None = _preset("weight_decay", "Optimization", help="Weight decay.", minimum=0)
     mean_decay: float | None = training.mean_decay(PRESETS)
     epochs: float | None = training.epochs(PRESETS, help="Number of epochs; 0: chosen by the size of the text.")
-    max_steps: int = training.max_steps()
-    columns: int | None = _preset("columns", "Optimization", help="Batch size (parallel streams).", minimum=1)
+    batch_size: int | None = _preset(
+        "batch_size", "Optimization", help="Batch size (parallel streams).", minimum=1, formerly="columns"
+    )
     steps: int | None = _preset(
         "steps", "Optimization", help="BPTT length (tokens per segment).", unit="tokens", minimum=1
     )
@@ -133,25 +124,6 @@ class TrainLMOptions:
         0, help="Sampled softmax with this many negatives; 0: full softmax.", panel="Optimization",
         unit="tokens", minimum=0,
     )  # fmt: skip
-    patience: int = training.patience(0)
-    precision: str = training.precision(
-        help="Precision of matrix multiplications; auto: bf16 if the hardware supports it and it is faster."
-    )
-    recompute: bool = training.recompute()
-    device: str = training.device()
-    threads: int = training.threads()
-    accumulate: int = training.accumulate()
-    processes: int = training.processes()
-    restarts: int = training.restarts()
-    seed: int = training.seed()
-    output: Path | None = training.output()
-    validate_every: int = training.validate_every()
-    average: int = training.average()
-    report_every: int = training.report_every()
-    save_every: float = training.save_every()
-    resume: bool = training.resume()
-    overwrite: bool = training.overwrite()
-    dry_run: bool = training.dry_run()
 
 
 def apply_preset(options: TrainLMOptions) -> TrainLMOptions:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
-from rnnkit.io.workspace import Workspace
+from rnnkit.io.manifest import Workspace
 from rnnkit.nn import kinds
 from rnnkit.stages.training import training_inputs, training_run
-from rnnkit.stages.training.initial_weights import PretrainedEmbeddings, load_initial_weights
 from rnnkit.stages.training.run_folder import TrainedModel, TrainingResult
 from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions, apply_preset
-from rnnkit.stages.training.training_inputs import GuidedAttentionInput, TrainingInputs
+from rnnkit.stages.training.training_inputs import GuidedAttentionInput, PretrainedEmbeddings, TrainingInputs
 from rnnkit.stages.training.training_run import TrainingComponents, TrainingRun
 
 if TYPE_CHECKING:
@@ -65,12 +64,11 @@ def _open_inputs(options: TrainSeq2SeqOptions) -> TrainingInputs:
 
 def build_seq2seq(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -> TrainingComponents:
     """Build the network, its training task, the batches and the validation."""
-    from rnnkit.data.batch_sampler import BatchSampler
-    from rnnkit.data.step_iterator import StepIterator
+    from rnnkit.data.batch_sampler import BatchSampler, StepIterator
     from rnnkit.evaluation.validation import make_seq2seq_validation
     from rnnkit.training.optimizer import NetworkOptimizer
     from rnnkit.training.schedules import default_epochs
-    from rnnkit.training.seq2seq_task import Seq2SeqObjective, Seq2SeqTask
+    from rnnkit.training.training_step import Seq2SeqObjective, Seq2SeqTask
 
     options, data = run.options, inputs.data
     supervision = _guided(options).load(data)
@@ -114,9 +112,10 @@ def _make_model(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -
     import torch
 
     from rnnkit.models import store
+    from rnnkit.models.pretrained_embeddings import load_initial_weights
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
     from rnnkit.nn.device import choose_device, enable_checkpointing, set_threads
-    from rnnkit.text.tokenizers.store import load_tokenizer
+    from rnnkit.text.tokenizer_store import load_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
     options, data = run.options, inputs.data

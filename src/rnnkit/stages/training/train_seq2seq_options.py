@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
-from rnnkit.options.declare import option
-from rnnkit.stages import shared_options as shared
+from rnnkit.options.declare import changed, option
 from rnnkit.stages.training import training_inputs, training_options
 from rnnkit.stages.training import training_options as training
 from rnnkit.training import schedules
@@ -62,7 +61,7 @@ _preset = functools.partial(training_options.preset_option, SHOWN)
 
 
 @dataclass(frozen=True)
-class TrainSeq2SeqOptions:
+class TrainSeq2SeqOptions(training.TrainingOptions):
     """Train a sequence-to-sequence model on parallel data.
 
     --preset supplies the defaults; those shown are of `small` for a recurrent network. --arch transformer uses
@@ -76,12 +75,7 @@ class TrainSeq2SeqOptions:
     vector are initialized randomly with the same spread.
     """
 
-    work: Path = shared.work()
-    data: Path | None = training.data()
-    vocab: list[Path] = training.vocab(help="Vocabulary file, or those of source and target.")
-    tokenizer: Path | None = training.tokenizer()
-    init_from: Path | None = training.init_from()
-    preset: str = training.preset(choices=tuple(PRESETS))
+    preset: str = option("small", help="Preset that supplies defaults.", panel="Model", choices=tuple(PRESETS))
     arch: str = option(
         "lstm", help="Recurrent cell, Transformer, or hybrid: Transformer encoder, recurrent decoder.", panel="Model",
         choices=kinds.TRANSLATION_ARCHS,
@@ -137,11 +131,6 @@ class TrainSeq2SeqOptions:
         "after", help="Reset gate of the GRU after the matrix product (torch) or inside it (paper).", panel="Model",
         choices=kinds.RESETS,
     )  # fmt: skip
-    embeddings: list[Path] = training.embeddings(
-        help="Word vectors that initialize the embeddings: of the source, or of source and target.", many=True
-    )
-    repair: bool = training.repair()
-    freeze_embeddings: bool = training.freeze_embeddings()
     dropout: float | None = _preset(
         "dropout", help="Dropout on embeddings, layers and readout.", minimum=0, maximum=0.99
     )
@@ -151,7 +140,6 @@ class TrainSeq2SeqOptions:
     dropout_embedding: float | None = training.dropout_embedding(SHOWN)
     weight_drop: float | None = training.weight_drop(SHOWN)
     epochs: float | None = training.epochs(SHOWN, help="Number of epochs; 0: chosen by the size of the data.")
-    max_steps: int = training.max_steps()
     batch_tokens: int | None = _preset(
         "batch_tokens",
         "Optimization",
@@ -181,19 +169,9 @@ class TrainSeq2SeqOptions:
     )
     mean_decay: float | None = training.mean_decay(SHOWN)
     clip: float = option(1.0, help="Clip gradients to this norm.", panel="Optimization", minimum=1e-9)
-    patience: int = training.patience(5)
-    precision: str = training.precision(
-        help="Precision of matrix multiplications; auto: bf16 if the hardware supports it and --hidden is large."
+    patience: int = option(
+        5, help="Early stopping after this many validations without improvement; 0: never.", panel="Schedule", minimum=0
     )
-    recompute: bool = training.recompute()
-    device: str = training.device()
-    threads: int = training.threads()
-    accumulate: int = training.accumulate()
-    processes: int = training.processes()
-    restarts: int = training.restarts()
-    seed: int = training.seed()
-    output: Path | None = training.output()
-    validate_every: int = training.validate_every()
     validate_lines: int = option(
         1000, help="Validation lines to decode; 0: validate by the loss alone.", panel="Output", unit="lines", minimum=0
     )
@@ -202,12 +180,21 @@ class TrainSeq2SeqOptions:
         choices=kinds.VALIDATION_METRICS,
     )  # fmt: skip
     samples: int = option(3, help="Sample translations to show at each validation.", panel="Output", minimum=0)
-    average: int = training.average()
-    report_every: int = training.report_every()
-    save_every: float = training.save_every()
-    resume: bool = training.resume()
-    overwrite: bool = training.overwrite()
-    dry_run: bool = training.dry_run()
+    _: KW_ONLY
+    vocab: list[Path] = changed(
+        training.TrainingOptions, "vocab", help="Vocabulary file, or those of source and target."
+    )
+    embeddings: list[Path] = changed(
+        training.TrainingOptions,
+        "embeddings",
+        help="Word vectors that initialize the embeddings: of the source, or of source and target.",
+        many=True,
+    )
+    precision: str = changed(
+        training.TrainingOptions,
+        "precision",
+        help="Precision of matrix multiplications; auto: bf16 if the hardware supports it and --hidden is large.",
+    )
 
 
 def apply_preset(options: TrainSeq2SeqOptions) -> TrainSeq2SeqOptions:

@@ -1,22 +1,30 @@
-"""Inputs of a training command: data, vocabularies, tokenizer and alignment links, checked to match each other."""
+"""Inputs of a training command, checked to match: data, vocabularies, tokenizer, alignment links, word vectors."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.events import Listener, WarningEvent
+from rnnkit.embeddings import queries
+from rnnkit.errors import ArtefactError, ConfigError, DataError, UsageError
+from rnnkit.events import Listener, Note
 from rnnkit.io import manifest
-from rnnkit.io.workspace import Workspace
-from rnnkit.text.special_tokens import NAMES, UNK
+from rnnkit.io.manifest import Workspace
 from rnnkit.text.token_files import TRAIN
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
     from rnnkit.data.aligned_data import AlignedData
+    from rnnkit.models.language_model import LanguageModelNetwork
+    from rnnkit.models.masked_lm import MaskedLM
+    from rnnkit.models.sequence_to_sequence import SequenceToSequence
     from rnnkit.text.vocabulary import Vocabulary
-    from rnnkit.training.seq2seq_task import AttentionSupervision
+    from rnnkit.training.training_step import AttentionSupervision
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ def _open(
     work: Path, data_folder: Path | None, vocabularies: list[Path], tokenizer: Path | None, task: str
 ) -> TrainingInputs:
     from rnnkit.data.aligned_data import AlignedData
-    from rnnkit.text.tokenizers.store import read_tokenizer_identity
+    from rnnkit.text.tokenizer_store import read_tokenizer_identity
 
     workspace = Workspace(work)
     data = AlignedData.open(data_folder or workspace.data)
@@ -142,31 +150,6 @@ def _check_matches(data: AlignedData, name: str, path: Path, digest: str) -> Non
             hint="run `rnnkit align` again, or give the matching one",
             path=path,
         )
-
-
-def warn_of_markers(vocabulary: Vocabulary, is_ngram: bool, listen: Listener) -> None:
-    """Warn if `<s>`, `</s>` or `<unk>` occur as ordinary words of the training text, and of the effect on export.
-
-    Args:
-        vocabulary: Vocabulary of the training text.
-        is_ngram: Whether an n-gram model is trained, which can be exported. For a neural model, only `<s>` and `</s>`
-            matter: `<unk>` is common in preprocessed text and harmless there.
-        listen: Receives at most one warning.
-    """
-    unknown = NAMES[UNK]
-    found = [name for name in NAMES[UNK:] if name in vocabulary.ids and (is_ngram or name != unknown)]
-    if not found:
-        return
-    shown = ", ".join(f"{name} ({vocabulary.counts[vocabulary.ids[name]]:,} times)" for name in found)
-    text = f"the training text has {shown} as ordinary words, in addition to the markers that each line gets"
-    limits = [name for name in found if name != unknown]
-    if limits:
-        text += f"; remove {' and '.join(limits)} from the text (`sed -E 's#</?s>##g' TEXT`) and train again"
-    if is_ngram and limits:
-        text += "; otherwise convert-ngrams cannot write the model, as an ARPA file has each marker once"
-    if unknown in found:
-        text += f"; convert-ngrams --merge-unknown makes the text's {unknown} the unknown word of an ARPA file"
-    listen(WarningEvent(text))
 
 
 LINKS_INPUT = "links"
@@ -232,9 +215,9 @@ class GuidedAttentionInput:
             ArtefactError: The links belong to other data, or the file has changed since it was written.
             FormatError: The manifest of the links is damaged.
         """
+        from rnnkit.alignment.alignment_links import check_links_match_data, read_links
         from rnnkit.alignment.bitext import make_side
-        from rnnkit.alignment.pharaoh import check_links_match_data, read_links
-        from rnnkit.training.seq2seq_task import AttentionSupervision
+        from rnnkit.training.training_step import AttentionSupervision
 
         if self.file is None:
             return None
@@ -250,3 +233,153 @@ class GuidedAttentionInput:
                 path=self.file,
             )
         return AttentionSupervision(links, self.weight)
+
+
+EMBEDDINGS_INPUT = "embeddings"
+"""Name under which the manifest of a model records the digest of the word vectors; of two files, `embeddings.LANG`."""
+
+_BLOCK_TOKENS = 1 << 24
+
+
+@dataclass(frozen=True)
+class PretrainedEmbeddings:
+    """Word vectors that initialize the embeddings.
+
+    Attributes:
+        paths: Files of word vectors: none; those of the source, or of both sides with shared embeddings; those of
+            source and target.
+        frozen: Whether embeddings initialized from vectors are not trained.
+        joint: Whether there is a single embedding matrix: one side, or sides that share it.
+        repair: Whether imperfect files are repaired while they are read.
+    """
+
+    paths: tuple[Path, ...]
+    frozen: bool
+    joint: bool
+    repair: bool = False
+
+    def check(self, tied: bool, init_from: Path | None) -> None:
+        """Check the options before any work is done.
+
+        Raises:
+            UsageError: They cannot be combined.
+        """
+        if not self.paths and self.frozen:
+            raise UsageError(
+                "--freeze-embeddings needs --embeddings",
+                "random embeddings would never be trained",
+                option="--freeze-embeddings",
+            )
+        if len(self.paths) > (1 if self.joint else 2):
+            expected = "one, as there is one embedding matrix" if self.joint else "at most two, of source and target"
+            raise UsageError(
+                f"--embeddings names {len(self.paths)} files of word vectors, expected {expected}",
+                option="--embeddings",
+            )
+        if self.paths and init_from is not None:
+            raise UsageError(
+                "--embeddings and --init-from exclude each other",
+                "both initialize the embeddings",
+                option="--embeddings",
+            )
+        if self.frozen and tied and (self.joint or len(self.paths) > 1):
+            raise UsageError(
+                "--freeze-embeddings would freeze the output layer, too",
+                "with --tied its weights are the target embeddings",
+                hint="--no-tied gives it weights of its own"
+                + ("" if self.joint else "; a single file of word vectors freezes only the source embeddings"),
+                option="--freeze-embeddings",
+            )
+
+    def digests(self, sides: tuple[str, ...]) -> dict[str, str]:
+        """Return the SHA-256 of each file, or of a directory's manifest, by its name as an input; a pipe has none.
+
+        Raises:
+            DataError: A file is missing.
+        """
+        names = [EMBEDDINGS_INPUT] if len(self.paths) == 1 else [f"{EMBEDDINGS_INPUT}.{side}" for side in sides]
+        found = {name: _digest(path) for name, path in zip(names, self.paths, strict=False)}
+        return {name: digest for name, digest in found.items() if digest is not None}
+
+    def initialize(
+        self,
+        network: SequenceToSequence | LanguageModelNetwork | MaskedLM,
+        vocabularies: list[Vocabulary],
+        data: AlignedData,
+        listen: Listener,
+    ) -> None:
+        """Initialize the embeddings from the word vectors, and emit a note of their coverage.
+
+        Raises:
+            ConfigError: The dimension of the vectors is not that of the embeddings.
+            DataError: A file is missing, has no vectors, or has none for any token of the vocabulary.
+        """
+        from rnnkit.embeddings.vectors import WordVectors
+        from rnnkit.models import pretrained_embeddings
+
+        for path, sides, embedding in self._tables(network, data):
+            vectors = WordVectors(queries.load_table(path, self.repair, listen))
+            if vectors.dimension != embedding.embedding_dim:
+                raise ConfigError(
+                    f"the vectors of {path} have {vectors.dimension} dimensions, --embedding is "
+                    f"{embedding.embedding_dim}",
+                    hint=f"--embedding {vectors.dimension}",
+                    path=path,
+                    option="--embedding",
+                )
+            vocabulary = vocabularies[0 if data.sides[0] in sides else -1]
+            found = pretrained_embeddings.match_vectors(vocabulary, vectors)
+            if not len(found.rows):
+                raise _no_match(path, vocabulary, vectors.words[:3])
+            coverage = pretrained_embeddings.measure_coverage(found, count_tokens(data, sides))
+            listen(Note(f"{' and '.join(sides)} embeddings from {path}: {coverage}"))
+            pretrained_embeddings.init_embedding(embedding, found)
+
+    def freeze(self, network: SequenceToSequence | LanguageModelNetwork | MaskedLM, data: AlignedData) -> None:
+        """Exclude the embeddings that the vectors initialize from training, if they are to be frozen."""
+        for _, _, embedding in self._tables(network, data):
+            embedding.weight.requires_grad_(not self.frozen)
+
+    def _tables(
+        self, network: SequenceToSequence | LanguageModelNetwork | MaskedLM, data: AlignedData
+    ) -> Iterator[tuple[Path, tuple[str, ...], nn.Embedding]]:
+        """Yield each file of word vectors with the languages and the embedding that it initializes."""
+        tables = network.input_embeddings
+        sides = [data.sides] if len(tables) == 1 else [data.sides[:1], data.sides[1:]]
+        yield from zip(self.paths, sides, tables, strict=False)
+
+
+def recorded_embeddings(folder: Path) -> Mapping[str, str]:
+    """Return the digests of the word vectors that a run was started with; a run with a checkpoint needs no files."""
+    inputs = manifest.load(folder / manifest.NAME).inputs
+    return {name: digest for name, digest in inputs.items() if name.partition(".")[0] == EMBEDDINGS_INPUT}
+
+
+def _digest(path: Path) -> str | None:
+    if not path.exists():
+        raise DataError(f"there are no word vectors at {path}", path=path, option="--embeddings")
+    return queries.digest_vectors(path)
+
+
+def count_tokens(data: AlignedData, sides: tuple[str, ...]) -> NDArray[np.int64]:
+    """Count the occurrences of each vocabulary entry in the training split, (V,)."""
+    import numpy as np
+
+    counts_V = np.zeros(data.vocabulary_size(sides[0]), np.int64)
+    for side in sides:
+        ids = data.side("train", side).ids
+        for start in range(0, len(ids), _BLOCK_TOKENS):
+            counts_V += np.bincount(ids[start : start + _BLOCK_TOKENS], minlength=len(counts_V))
+    return counts_V
+
+
+def _no_match(path: Path, vocabulary: Vocabulary, words: list[str]) -> DataError:
+    from rnnkit.text import special_tokens
+
+    tokens = vocabulary.tokens[len(special_tokens.NAMES) :][:3]
+    return DataError(
+        f"{path} has no vector for any token of the vocabulary",
+        f"the vocabulary has {', '.join(tokens)}; the vectors are of {', '.join(words)}",
+        hint="word vectors need text in words: `rnnkit tokenize --type words`",
+        path=path,
+    )

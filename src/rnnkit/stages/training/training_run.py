@@ -13,22 +13,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from rnnkit.data.step_iterator import ShardSpec
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, WarningEvent, null_listener
 from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.stages import outputs
-from rnnkit.stages.training import initial_weights, run_folder
+from rnnkit.stages.training import run_folder, training_inputs
 from rnnkit.stages.training.run_folder import TrainedModel, TrainingResult
 from rnnkit.system.machine import available_cores, memory_shortage
-from rnnkit.training import distributed, schedules
-from rnnkit.training.distributed import ProcessGroup
+from rnnkit.training import schedules
+from rnnkit.training.process_group import ProcessGroup
 
 if TYPE_CHECKING:
     import torch
 
+    from rnnkit.data.batch_sampler import ShardSpec
     from rnnkit.stages.training.train_lm_options import TrainLMOptions
     from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
     from rnnkit.stages.training.training_inputs import TrainingInputs
@@ -104,17 +104,17 @@ class TrainingRun(Generic[OptionsT]):
         """The batches of each step that this process takes."""
         return shard_spec(self.options, self.group)
 
-    def check_inputs(self, inputs: TrainingInputs, embeddings: initial_weights.PretrainedEmbeddings) -> TrainingInputs:
+    def check_inputs(self, inputs: TrainingInputs, embeddings: training_inputs.PretrainedEmbeddings) -> TrainingInputs:
         """Add the digests of pretrained embeddings; of a resumed run, compare all inputs with those it started with.
 
         Raises:
             DataError: A file of pretrained embeddings is missing.
             ArtefactError: An input has changed since the run was started.
         """
-        from rnnkit.training import metrics
+        from rnnkit.training import checkpoint
 
         if self.from_checkpoint:
-            digests = initial_weights.recorded_embeddings(self.directory.path)
+            digests = training_inputs.recorded_embeddings(self.directory.path)
         else:
             digests = embeddings.digests(inputs.data.sides)
         inputs = dataclasses.replace(inputs, digests={**inputs.digests, **digests})
@@ -122,7 +122,7 @@ class TrainingRun(Generic[OptionsT]):
             run_folder.check_inputs(self.directory.path, inputs.digests)
         if self.options.resume and not self.from_checkpoint:
             if self.group.is_main:
-                metrics.truncate_after(self.directory / metrics.METRICS_FILE, 0)
+                checkpoint.truncate_metrics(self.directory / checkpoint.METRICS_FILE, 0)
             self.listen(Note(f"{self.directory} has no checkpoint yet: training starts from the beginning"))
         return inputs
 
@@ -171,9 +171,8 @@ class TrainingRun(Generic[OptionsT]):
     def _make_trainer(self, components: TrainingComponents, plan: TrainingPlan) -> Trainer[Any]:
         from rnnkit.training.trainer import Trainer
 
-        schedule: Any = self.options.schedule  # `config.resolve` checks the choices
         rates = schedules.Schedule(
-            name=schedule,
+            name=cast(schedules.ScheduleName, self.options.schedule),  # `config.resolve` checks the choices
             peak=self.options.learning_rate or 0.0,
             warmup=min(self.options.warmup or 0, plan.steps // 2),
             total=plan.steps,
@@ -237,7 +236,9 @@ def start(options: OptionsT, folder: Path, listen: Listener) -> Iterator[Trainin
     if not options.resume:
         outputs.check_not_inputs(folder, outputs.input_paths(options))
         run_folder.check_replaceable(folder, options.overwrite, KIND)
-    with distributed.join_process_group(options.device) as group, _lock(folder, options, group) as directory:
+    from rnnkit.training.distributed import join_process_group
+
+    with join_process_group(options.device) as group, _lock(folder, options, group) as directory:
         listen = listen if group.is_main else null_listener
         if options.resume:
             options = run_folder.saved_options(folder, options)
@@ -286,6 +287,8 @@ def _with_threads(options: OptionsT, group: ProcessGroup) -> OptionsT:
 
 def shard_spec(options: OptionsT, group: ProcessGroup) -> ShardSpec:
     """Return the batches of each step that this process takes; in a dry run, those of the first."""
+    from rnnkit.data.batch_sampler import ShardSpec
+
     return ShardSpec(options.accumulate, group.rank_info.rank, options.processes)
 
 
