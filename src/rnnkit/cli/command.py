@@ -41,7 +41,7 @@ class GlobalOptions:
     debug: bool = option(False, help="Show a traceback if the command fails.", panel="Command")
 
 
-def report(stage: ModuleType, options: Any, console: Console) -> None:
+def report(stage: ModuleType, options: object, console: Console) -> None:
     """Run a stage whose result is printed: its `lines`, or `as_dict()` with `--json`.
 
     `--quiet` hides no result: if the result has `brief` or `numbers`, the figures without their names, it prints those.
@@ -52,7 +52,7 @@ def report(stage: ModuleType, options: Any, console: Console) -> None:
     console.report("\n".join(map(escape_line, lines)), result.as_dict())
 
 
-def make(stage: ModuleType, options: Any, console: Console) -> None:
+def make(stage: ModuleType, options: object, console: Console) -> None:
     """Run a stage whose result is files: `as_dict()` for `--json`; `lines` are notes that it has not sent as events.
 
     Figures that no file holds are a result too: `figures` of the result go to standard output.

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 from rnnkit.cli import filters, paths, processes
 from rnnkit.cli.command import Command, make
@@ -21,8 +21,24 @@ from rnnkit.options.declare import STDIN
 from rnnkit.stages.training import train as train_stage
 from rnnkit.system.machine import ResourceLimits, format_bytes
 
+if TYPE_CHECKING:
+    from rnnkit.stages.evaluation.score_options import ScoreOptions
+    from rnnkit.stages.inference.decode_options import DecodeOptions
+    from rnnkit.stages.training.run_folder import TrainingResult
+    from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
+    from rnnkit.stages.training.training_options import TrainingOptions
+    from rnnkit.training.dry_run import CostEstimate
 
-def convert(stage: ModuleType, options: Any, console: Console) -> None:
+
+class QueryOptions(Protocol):
+    """Options of the commands that answer questions."""
+
+    @property
+    def json(self) -> bool:
+        """Whether to print JSON objects."""
+
+
+def convert(stage: ModuleType, options: object, console: Console) -> None:
     """Write files, or transform standard input if no file is given."""
     if not stage.is_filter(options):
         make(stage, options, console)
@@ -32,7 +48,7 @@ def convert(stage: ModuleType, options: Any, console: Console) -> None:
         stream(stage, options, console)
 
 
-def stream(stage: ModuleType, options: Any, console: Console) -> None:
+def stream(stage: ModuleType, options: object, console: Console) -> None:
     """Transform standard input line by line."""
     filters.write_lines(stage.open_filter(options, console.listen), STDIN, console)
 
@@ -57,7 +73,7 @@ def _value(flag: str, words: Sequence[str]) -> str | None:
     return found[-1] if found else None
 
 
-def train(stage: ModuleType, options: Any, console: Console) -> int | None:
+def train(stage: ModuleType, options: TrainingOptions, console: Console) -> int | None:
     """Print the path and scores of the model, or with `--dry-run` the cost of training it.
 
     With `--processes N`, start the processes; rank 0 prints the result.
@@ -73,7 +89,7 @@ def train(stage: ModuleType, options: Any, console: Console) -> int | None:
     return None
 
 
-def train_embeddings(stage: ModuleType, options: Any, console: Console) -> None:
+def train_embeddings(stage: ModuleType, options: TrainEmbeddingsOptions, console: Console) -> None:
     """Print the path of the vectors, or with `--dry-run` the cost of training them."""
     result = stage.run(options, console.listen)
     if options.dry_run:
@@ -82,7 +98,7 @@ def train_embeddings(stage: ModuleType, options: Any, console: Console) -> None:
         console.summarize(result.lines, result.as_dict())
 
 
-def _outcome(result: Any) -> list[str]:
+def _outcome(result: TrainingResult) -> list[str]:
     scores = ", ".join(f"{name} {value:.4g}" for name, value in result.scores.items())
     return [
         f"{result.model}: best at step {result.best_step:,} of {result.steps:,} ({scores})",
@@ -90,7 +106,7 @@ def _outcome(result: Any) -> list[str]:
     ]
 
 
-def _cost(estimate: Any) -> list[str]:
+def _cost(estimate: CostEstimate) -> list[str]:
     frozen = f", {estimate.frozen:,} of them frozen" if estimate.frozen else ""
     facts = {
         "parameters": f"{estimate.parameters:,}{frozen}",
@@ -112,7 +128,7 @@ def attention_map_files(path: Path) -> list[Path]:
     return [path, *sorted(numbered)]
 
 
-def decode(stage: ModuleType, options: Any, console: Console) -> None:
+def decode(stage: ModuleType, options: DecodeOptions, console: Console) -> None:
     """Write outputs as they are decoded."""
     from rnnkit.stages.outputs import check_not_inputs, check_output_file, input_paths
 
@@ -137,17 +153,17 @@ def decode(stage: ModuleType, options: Any, console: Console) -> None:
             stage.write(options, console.listen)
 
 
-def answer(stage: ModuleType, options: Any, console: Console) -> int:
+def answer(stage: ModuleType, options: QueryOptions, console: Console) -> int:
     """Answer questions in a line each."""
     return filters.write_answers(stage.run(options, console.listen), options.json, False, console)
 
 
-def answer_in_blocks(stage: ModuleType, options: Any, console: Console) -> int:
+def answer_in_blocks(stage: ModuleType, options: QueryOptions, console: Console) -> int:
     """Answer questions in a block of lines each."""
     return filters.write_answers(stage.run(options, console.listen), options.json, True, console)
 
 
-def score(stage: ModuleType, options: Any, console: Console) -> None:
+def score(stage: ModuleType, options: ScoreOptions, console: Console) -> None:
     """Write each line's score as it comes; the summary goes to standard error, unless it is all that is wanted.
 
     It is a result, so `--quiet` does not hide it; standard output has a line for each line of the text either way.
@@ -160,7 +176,7 @@ def score(stage: ModuleType, options: Any, console: Console) -> None:
     filters.write_lines(_score_lines(stage, options, console), options.output, console)
 
 
-def _score_lines(stage: ModuleType, options: Any, console: Console) -> Iterator[str]:
+def _score_lines(stage: ModuleType, options: ScoreOptions, console: Console) -> Iterator[str]:
     for each in stage.run(options, console.listen):
         if options.json:
             yield json.dumps(each.as_dict(), ensure_ascii=False)
@@ -171,7 +187,7 @@ def _score_lines(stage: ModuleType, options: Any, console: Console) -> Iterator[
                 console.write_aside(line)
 
 
-def demo(stage: ModuleType, options: Any, console: Console) -> None:
+def demo(stage: ModuleType, options: object, console: Console) -> None:
     """Show the score, some translations, some analogies and the picture."""
     console.close()  # the commands of the demo have the terminal
     result = stage.run(options, console.listen)

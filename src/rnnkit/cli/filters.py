@@ -5,12 +5,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from rnnkit.cli import failures
 from rnnkit.cli.console import Console
 from rnnkit.io.atomic import atomic_file
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import STDIN
+
+
+class Answer(Protocol):
+    """An answer to a question; one without an answer has the attribute `error`."""
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The answer for people."""
+
+    def as_dict(self) -> JsonObject:
+        """The answer as JSON."""
 
 
 def note_terminal_input(files: Sequence[Path], console: Console) -> None:
@@ -30,7 +42,7 @@ def write_lines(lines: Iterable[str], output: Path, console: Console) -> None:
             file.write(f"{line}\n")
 
 
-def write_answers(answers: Iterable[Any], as_json: bool, apart: bool, console: Console) -> int:
+def write_answers(answers: Iterable[Answer], as_json: bool, apart: bool, console: Console) -> int:
     """Write answers as they come, and the error of a question that has none to standard error.
 
     Args:
@@ -52,7 +64,7 @@ def write_answers(answers: Iterable[Any], as_json: bool, apart: bool, console: C
         for line in () if as_json else lines:
             console.show(line)
         first = first and not lines
-        if getattr(each, "error", None) is not None:
-            failures.print_error(each.error)
+        if (error := getattr(each, "error", None)) is not None:
+            failures.print_error(error)
             code = failures.FAILED
     return code

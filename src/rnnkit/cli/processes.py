@@ -10,7 +10,7 @@ import dataclasses
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rnnkit.cli.console import Console
 from rnnkit.errors import TrainingError, UsageError
@@ -21,6 +21,9 @@ from rnnkit.options import record
 from rnnkit.system import interpreter
 from rnnkit.training.process_group import rank_from_environment
 
+if TYPE_CHECKING:
+    from rnnkit.stages.training.training_options import TrainingOptions
+
 REPORT_DELAY = 0.5
 """Seconds that other ranks wait for rank 0 to print an error that all of them have."""
 
@@ -28,7 +31,7 @@ _ERRORS = "TORCHELASTIC_ERROR_FILE"
 """Variable of torch's launcher: a file in a folder per rank, inside one for this launch."""
 
 
-def processes_to_start(options: Any) -> int:
+def processes_to_start(options: TrainingOptions) -> int:
     """The number of processes to start; 0 if this is one of them already, or nothing is trained."""
     if options.dry_run or rank_from_environment().world_size > 1:
         return 0
@@ -38,7 +41,7 @@ def processes_to_start(options: Any) -> int:
     return processes if processes > 1 else 0
 
 
-def run_processes(command: str, options: Any, processes: int, console: Console) -> int:
+def run_processes(command: str, options: TrainingOptions, processes: int, console: Console) -> int:
     """Run the command in several processes; restart it up to `--restarts` times after one was killed.
 
     Args:
@@ -72,7 +75,7 @@ def run_processes(command: str, options: Any, processes: int, console: Console) 
     raise TrainingError(what, hint="--resume continues from the last checkpoint, --restarts N does so automatically")
 
 
-def _folder(options: Any) -> Path:
+def _folder(options: TrainingOptions) -> Path:
     return options.output or Workspace(options.work).model
 
 
@@ -115,7 +118,7 @@ def is_reporting_rank() -> bool:
     return True
 
 
-def require_single_process(command: str, options: Any) -> None:
+def require_single_process(command: str, options: object) -> None:
     """Refuse to run under torchrun unless the command supports distributed training.
 
     Raises:
