@@ -6,6 +6,7 @@ them, a test collects them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -58,6 +59,26 @@ class Progress:
 
 Event = Note | WarningEvent | Status | Progress
 Listener = Callable[[Event], None]
+
+
+def limit_progress(listen: Listener, seconds: float = 0.1) -> Listener:
+    """Return a listener that passes events on, but only the first, the last and some progress of each task.
+
+    Args:
+        listen: Receives the events.
+        seconds: Least time between two progress events.
+    """
+    shown: dict[str, float] = {}
+
+    def select(event: Event) -> None:
+        if isinstance(event, Progress) and not event.finished:
+            now = time.monotonic()
+            if now - shown.get(event.task, -seconds) < seconds:
+                return
+            shown[event.task] = now
+        listen(event)
+
+    return select
 
 
 def null_listener(event: Event) -> None:

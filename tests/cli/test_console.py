@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rnnkit.cli.console import Console, duration
+from rnnkit.cli.console import Console, amount, duration, write_line
 from rnnkit.events import Note, Progress
 
 
@@ -95,3 +95,36 @@ def test_report_as_text_or_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_messages_are_broken_between_words_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe gets each message as one line."""
+    hint = "  hint: leave out --hidden, or make another model"
+    text = f"the model in {'a' * 30}/model was trained with other options\n{hint}"
+    write_line(text)
+    assert capsys.readouterr().err == f"{text}\n"
+    monkeypatch.setattr("rnnkit.cli.console.is_animated", lambda stream: True)
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    write_line(text, ("warning:", "33"))
+    assert capsys.readouterr().err.splitlines() == [
+        "\x1b[33mwarning:\x1b[0m the model in",
+        f"  {'a' * 30}/model was trained",
+        "  with other options",
+        "  hint: leave out --hidden, or make another model",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "text"),
+    [
+        (1, "steps", "1 step"),
+        (2000, "ids", "2,000 ids"),
+        (1, "vocabularies", "1 vocabulary"),
+        (0, "files", "0 files"),
+    ],
+)
+def test_a_unit_agrees_with_its_number(number: int, unit: str, text: str) -> None:
+    assert amount(number, unit) == text

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,11 +137,33 @@ def on_terminal(process: Process, *words: str, env: dict[str, str]) -> str:
 def test_terminal_gets_bars_and_colours(process: Process) -> None:
     seen = on_terminal(process, "toy", "--act", "talk", env={"TERM": "xterm-256color"})
     assert "━" in seen
-    assert "of 30 steps" in seen
+    assert "/30 steps" in seen
     assert "left" in seen
     assert "\x1b[33mwarning:\x1b[0m a warning" in seen
     assert re.match(rf"work: 30 steps in {SECONDS}", seen.splitlines()[-1])
     assert seen.count("\x1b[?25l") == seen.count("\x1b[?25h")  # the cursor is given back
+
+
+def test_a_prompt_shows_when_to_type(process: Process) -> None:
+    """The bar of the work before the first line is removed, and does not move while the user types."""
+    ours, theirs = pty.openpty()
+    env = {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "xterm-256color"}
+    started = process("toy", "--act", "echo", stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    seen, asked = "", 0
+    answers = {1: b"one\n", 2: b"two\n", 3: b"\x04"}
+    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+        while block := os.read(ours, 4096):
+            seen += block.decode()
+            if seen.count("> ") > asked:
+                asked += 1
+                time.sleep(1)
+                os.write(ours, answers[asked])
+    os.close(ours)
+    assert started.wait() == 0
+    preparing, *dialog = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", part) for part in seen.split("> ")]
+    assert "preparing" in preparing
+    assert dialog == ["one\nONE\n", "two\nTWO\n", "\n"]
 
 
 def test_no_color_keeps_the_bars_and_drops_the_colours(process: Process) -> None:

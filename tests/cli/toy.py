@@ -17,9 +17,10 @@ from rnnkit.cli import app
 from rnnkit.cli.command import Command
 from rnnkit.cli.console import Console
 from rnnkit.errors import DataError, Interrupted
-from rnnkit.events import Note, Progress, WarningEvent
+from rnnkit.events import Note, Progress, Status, WarningEvent
 from rnnkit.options.declare import argument, option
 from rnnkit.options.record import as_dict
+from rnnkit.text.lines import STDIN, read_lines
 
 EXAMPLE = "rnnkit toy --beam 3 a.txt"
 
@@ -73,6 +74,11 @@ def act(stage: ModuleType, options: ToyOptions, console: Console) -> int | None:
         case "flood":
             for number in range(200_000):
                 console.write(f"line {number}")
+        case "echo":
+            console.listen(Status("preparing"))
+            time.sleep(1.5)
+            for line in read_lines(STDIN):
+                console.write(line.upper())
         case "talk":
             talk(console)
         case _:

@@ -1,4 +1,4 @@
-"""One writer per directory."""
+"""One writer per directory; the identity of processes; removal of stale temporary files."""
 
 from __future__ import annotations
 

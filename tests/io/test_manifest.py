@@ -1,4 +1,4 @@
-"""Manifests: kinds, versions, checksums, safe names."""
+"""Manifests: kinds, versions, checksums, safe names; default paths of artifacts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Line blocks against the line reader, for all block sizes."""
+"""Line blocks against the line reader, and word blocks against `str.split`, for all block sizes."""
 
 from __future__ import annotations
 

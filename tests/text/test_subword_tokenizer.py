@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from tests.raising import raises
 
 from rnnkit.errors import DataError, FormatError
-from rnnkit.events import Event, Note
+from rnnkit.events import Event, Note, Progress, Status
 from rnnkit.text.subword_tokenizer import BPE, UNIGRAM, SubwordTokenizer, escape
 from rnnkit.text.subword_training import DEFAULT_SIZE, SubwordTrainingOptions, train_from_files, train_subwords
 from rnnkit.text.unicode import Normalizer
@@ -127,7 +127,10 @@ def test_large_files_are_sampled(tmp_path: Path) -> None:
     tokenizer, facts = train_from_files([path], SubwordTrainingOptions(UNIGRAM, 300, 10_000, seed=1), NFC, heard.append)
     assert facts["lines"] == len(text())
     assert 0 < facts["lines_used"] < facts["lines"]
-    (note,) = heard
+    (note,) = [event for event in heard if isinstance(event, Note)]
+    assert Status("training a unigram tokenizer") in heard
+    (read,) = [event for event in heard if isinstance(event, Progress)]
+    assert (read.task, read.done, read.finished) == ("read train.de", len(text()) + 1, True)
     assert isinstance(note, Note)
     assert all(value in note.text for value in (f"{facts['lines_used']} of {facts['lines']} lines", "0.01 MB"))
     assert (

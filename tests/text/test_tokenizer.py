@@ -1,4 +1,4 @@
-"""Every kind of tokenizer with features."""
+"""Features of a line, with every kind of tokenizer."""
 
 from __future__ import annotations
 

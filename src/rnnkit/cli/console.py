@@ -8,13 +8,16 @@ file stays readable.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, TextIO
 
 from rnnkit.cli.progress_display import WORKING, Pace, ProgressDisplay, format_rate
 from rnnkit.errors import escape_control, escape_json, escape_line
@@ -25,6 +28,9 @@ INTERVAL = 10.0
 
 AT_ONCE = 1.0
 """Work of fewer seconds than this leaves no line."""
+
+PROMPT = "> "
+"""Precedes each line that the user types."""
 
 RED, YELLOW = "1;31", "33"
 
@@ -67,11 +73,14 @@ class Console:
         self._tasks: dict[str, _Task] = {}
         self._animated = is_animated(sys.stderr)
         self._display = ProgressDisplay(clock)
+        self._stdin: TextIO | None = None
 
     def __enter__(self) -> Console:
         if self._animated and not self.quiet:
             _open_displays.append(self._display)
             self._display.start()
+            if sys.stdin.isatty():
+                self._stdin, sys.stdin = sys.stdin, TypedInput(sys.stdin, self._display)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -150,6 +159,8 @@ class Console:
 
     def close(self) -> None:
         """Remove the bars from the terminal, for good."""
+        if self._stdin is not None:
+            sys.stdin, self._stdin = self._stdin, None
         if self._display in _open_displays:
             _open_displays.remove(self._display)
         self._display.stop()
@@ -168,8 +179,8 @@ class Console:
             self._write_note(escape_line(f"{event.task}: {', '.join(_words(event, task.pace, now))}"))
 
     def _finish(self, event: Progress, pace: Pace, now: float) -> None:
-        """Write one line, unless the task was short or is part of a running task."""
-        if not self._tasks and now - pace.started >= AT_ONCE:
+        """Write one line, unless the task was short, is part of a running task, or waited for the user."""
+        if not self._tasks and self._stdin is None and now - pace.started >= AT_ONCE:
             total = f"{amount(event.done, event.unit)} in {duration(now - pace.started)}"
             self._write_note(escape_line(f"{event.task}: {', '.join([total, *_facts(event)])}"))
 
@@ -177,6 +188,52 @@ class Console:
         self._display.set_status(WORKING if not self._tasks else "")
         if not self._display.write(_marked(text, mark)):
             write_line(text, mark)
+
+
+class TypedInput(io.TextIOWrapper):
+    """Standard input from a keyboard: a prompt shows when it is the user's turn, and no bar moves meanwhile.
+
+    Args:
+        stream: Standard input.
+        display: The bars.
+    """
+
+    def __init__(self, stream: TextIO, display: ProgressDisplay) -> None:
+        super().__init__(io.BufferedReader(_PromptingReader(stream.buffer, display)), encoding="utf-8")
+        self._stream = stream
+
+    def isatty(self) -> bool:
+        """Return True."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor of standard input."""
+        return self._stream.fileno()
+
+
+class _PromptingReader(io.RawIOBase):
+    """Reads what the user types, one line at a time."""
+
+    def __init__(self, stream: BinaryIO, display: ProgressDisplay) -> None:
+        self._stream = stream
+        self._display = display
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: memoryview) -> int:  # type: ignore[override]
+        """Read a line, or a part of a long one; 0 bytes are the end."""
+        self._display.pause()
+        write_raw(PROMPT)
+        data = b""
+        try:
+            data = self._stream.readline(len(target))
+        finally:
+            if not data.endswith(b"\n"):
+                write_raw("\n")
+            self._display.resume()
+        target[: len(data)] = data
+        return len(data)
 
 
 _open_displays: list[ProgressDisplay] = []
@@ -198,8 +255,36 @@ def write_line(text: str, mark: Mark | None = None) -> None:
         sys.stderr.flush()
 
 
+def write_raw(text: str) -> None:
+    """Write a part of a line to a terminal; a closed one is ignored."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
 def _marked(text: str, mark: Mark | None) -> str:
-    return f"{style(*mark, sys.stderr)} {escape_control(text)}" if mark else escape_control(text)
+    text = wrap(f"{mark[0]} {escape_control(text)}" if mark else escape_control(text))
+    return style(*mark, sys.stderr) + text[len(mark[0]) :] if mark else text
+
+
+def wrap(text: str) -> str:
+    """Break lines between words where they are wider than the terminal; unchanged if the output is no terminal."""
+    if not is_animated(sys.stderr):
+        return text
+    columns = shutil.get_terminal_size().columns
+    return "\n".join(part for line in text.split("\n") for part in _wrap_line(line, columns))
+
+
+def _wrap_line(line: str, columns: int) -> list[str]:
+    """Break a line between words; what follows is indented by two more columns."""
+    if len(line) <= columns:
+        return [line]
+    margin = line[: len(line) - len(line.lstrip(" "))]
+    later = f"{margin}  "
+    return textwrap.wrap(
+        line[len(margin) :], columns, initial_indent=margin, subsequent_indent=later,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def is_animated(stream: IO[str]) -> bool:

@@ -107,6 +107,7 @@ class ProgressDisplay:
         self._status = ""
         self._status_since = clock()
         self._status_bar: TaskID | None = None
+        self._paused = False
         self._ended = threading.Event()
 
     def start(self) -> None:
@@ -130,6 +131,18 @@ class ProgressDisplay:
             if self._status_bar is not None and self._bars is not None:
                 self._bars.remove_task(self._status_bar)
             self._status_bar = None
+
+    def pause(self) -> None:
+        """Remove the bars while the user types."""
+        with self.lock:
+            self._paused = True
+            self.clear()
+
+    def resume(self) -> None:
+        """Allow bars again after `pause`."""
+        with self.lock:
+            self._paused = False
+            self.set_status(WORKING)
 
     def follow(self, event: Progress, pace: Pace) -> None:
         """Show an event of a task."""
@@ -170,7 +183,7 @@ class ProgressDisplay:
 
     def refresh(self) -> None:
         """Draw what has changed with time."""
-        if self._ended.is_set():
+        if self._ended.is_set() or self._paused:
             return
         if self._rows or self._shows_status():
             self._draw()
@@ -217,8 +230,10 @@ def bar_words(event: Progress, pace: Pace, now: float) -> list[str]:
     total = f"/{event.total:,}" if event.total is not None else ""
     words = [f"{event.done:,}{total} {event.unit}"]
     left = pace.seconds_left(event, now)
-    if left is not None:
+    if left is not None and left > 0:
         words.append(f"{short_duration(left)} left")
+    elif left is None and now - pace.started >= 1:
+        words.append(short_duration(now - pace.started))
     words += [f"{name} {fact}" for name, fact in event.facts.items() if not name.endswith("/s")][:1]
     words += [f"{fact} {name}" for name, fact in event.facts.items() if name.endswith("/s")]
     words += [f"{name} {fact}" for name, fact in event.facts.items() if not name.endswith("/s")][1:]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rnnkit.errors import DataError, RnnkitError
-from rnnkit.events import Listener, Note, null_listener
+from rnnkit.events import Listener, Note, Status, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import Repairs
@@ -39,6 +39,7 @@ def load_table(path: Path, repair: bool, listen: Listener) -> VectorTable:
     """
     from rnnkit.embeddings import formats
 
+    listen(Status("loading the vectors"))
     table = formats.load(path, repair)
     if table.repairs is not None:
         table.repairs.warn(listen)

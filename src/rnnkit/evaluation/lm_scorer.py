@@ -1,4 +1,4 @@
-"""A language model as `score` uses it: a neural or an n-gram model with its vocabulary and tokenizer."""
+"""A language model as `score` uses it: a neural or an n-gram model with its tokenizer, and the lines that it scores."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from rnnkit.text.unicode import NONE
 if TYPE_CHECKING:
     import torch
 
+    from rnnkit.data.aligned_data import SentenceDataset
     from rnnkit.models.language_model import LanguageModelNetwork
     from rnnkit.ngrams.ngram_model import BackoffModel
     from rnnkit.text.tokenizer import Tokenizer
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
 NGRAM = "ngram"
 WHITESPACE_TOKENIZERS = ("blanks", "spaces")
 """Tokenizer types of imported models: the text is already tokenized, and they split it without changing it."""
+
+BLOCK_LINES, BLOCK_CHARACTERS = 256, 1 << 15
+"""Most lines, and approximate number of characters, scored at once: how far reading runs ahead of the first result."""
+
+MAX_UNKNOWN_SHARE = 0.5
+"""Share of out-of-vocabulary words above which the text is reported as tokenized differently from the training text."""
+
+MAX_PUNCTUATED_SHARE = 0.02
+"""The same for out-of-vocabulary words that are in the vocabulary once adjacent punctuation is removed."""
 
 
 @dataclass(frozen=True)
@@ -109,20 +119,6 @@ def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
         network=None if is_ngram else lm_store.load_language_model(folder, checkpoint, device).network,
         ngram_model=ngram_store.load(folder / ngram_store.NAME) if is_ngram else None,
     )
-
-
-if TYPE_CHECKING:
-    from rnnkit.data.aligned_data import SentenceDataset
-    from rnnkit.text.tokenizer import Tokenizer
-
-BLOCK_LINES, BLOCK_CHARACTERS = 256, 1 << 15
-"""Most lines, and approximate number of characters, scored at once: how far reading runs ahead of the first result."""
-
-MAX_UNKNOWN_SHARE = 0.5
-"""Share of out-of-vocabulary words above which the text is reported as tokenized differently from the training text."""
-
-MAX_PUNCTUATED_SHARE = 0.02
-"""The same for out-of-vocabulary words that are in the vocabulary once adjacent punctuation is removed."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from rnnkit.errors import DataError
 from rnnkit.evaluation.error_rates import error_rate
 from rnnkit.evaluation.perplexity import make_evaluator, perplexity, remove_padding
 from rnnkit.evaluation.translation_metrics import BleuSettings, ChrfSettings, corpus_score
-from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.events import Listener, Progress, WarningEvent, null_listener
 from rnnkit.models.language_model import LanguageModelNetwork
 from rnnkit.models.masked_lm import MaskedLM
 from rnnkit.models.store import LoadedSeq2Seq
@@ -78,16 +78,19 @@ class ValidationSet:
     references: Sequence[str]
     translate: Callable[[int, int], tuple[list[str], int]]
 
-    def decode(self, stop: StopRequest) -> tuple[list[str], int] | None:
+    def decode(self, stop: StopRequest, listen: Listener) -> tuple[list[str], int] | None:
         """Decode all sentences; return their text and the number of tokens, or None if the stop flag was set."""
         outputs: list[str] = []
-        tokens = 0
-        for start in range(0, len(self.sources), DECODING_BLOCK):
+        tokens, total = 0, len(self.sources)
+        for start in range(0, total, DECODING_BLOCK):
             if stop:
+                listen(Progress("validation", start, total, finished=True))
                 return None
+            listen(Progress("validation", start, total))
             found, length = self.translate(start, min(start + DECODING_BLOCK, len(self.sources)))
             outputs += found
             tokens += length
+        listen(Progress("validation", total, total, finished=True))
         return outputs, tokens
 
 
@@ -129,7 +132,7 @@ def make_seq2seq_validation(
         if not count:
             return Validation(score=-nll, facts={"loss": nll})
         model.network.eval()
-        decoded = validation_set.decode(stop)
+        decoded = validation_set.decode(stop, listen)
         model.network.train()
         if decoded is None:
             return None

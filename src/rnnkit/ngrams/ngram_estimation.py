@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Note, WarningEvent, null_listener
+from rnnkit.events import Listener, Note, Status, WarningEvent, null_listener
 from rnnkit.io.npy import IntArray
 from rnnkit.json_types import JsonObject
 from rnnkit.kernels.compiler import BoolArray, Float32Array, Float64Array, Int32Array
@@ -43,7 +43,11 @@ def estimate_ngram_model(
     thresholds = options.thresholds()
     predictable_V = _predictable_words(vocabulary_size, options.closed)
     text_P = prepare_text(ids, offsets, vocabulary_size, options.closed)
-    levels = list(count_ngrams(text_P, vocabulary_size, options.order))
+    levels = []
+    listen(Status("counting n-grams"))
+    for order, level in enumerate(count_ngrams(text_P, vocabulary_size, options.order), start=1):
+        levels.append(level)
+        listen(Status(f"counting {order + 1}-grams" if order < options.order else "estimating probabilities"))
     kept = prune(levels, thresholds)
     discounts: list[Discounts] = []
     if options.smoothing == "kneser-ney":

@@ -21,6 +21,9 @@ from rnnkit.text import special_tokens, vocabulary
 SUMMARY_FACTS = ("shape", "type", "values", "metadata", "pieces")
 """Facts that are shown of a file within an artefact."""
 
+MAX_DEPTH = 4
+"""Maximum depth of nested folders that are searched for artefacts."""
+
 
 @dataclass(frozen=True)
 class Description:
@@ -73,10 +76,6 @@ def describe(path: Path) -> Description:
         raise DataError(f"file or folder not found: {path}", hint=_neighbour(path))
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror or error)) from error
-
-
-MAX_DEPTH = 4
-"""Maximum depth of nested folders that are searched for artefacts."""
 
 
 def find_artefacts(folder: Path, depth: int = MAX_DEPTH) -> Iterator[Path]:

@@ -26,10 +26,27 @@ from rnnkit.io.safe_reading import open_regular, parse_json
 from rnnkit.json_types import JsonObject, JsonValue
 from rnnkit.text.lines import MAX_LINE_BYTES
 
+GZIP = b"\x1f\x8b"
 NPY = b"\x93NUMPY"
 PNG = b"\x89PNG\r\n\x1a\n"
 ZIP = b"PK\x03\x04"
 PICKLE = re.compile(rb"\x80[\x02-\x05]")
+
+VECTOR_FORMAT_NAMES = {
+    formats.WORD2VEC: "word2vec text",
+    formats.WORD2VEC_BINARY: "word2vec binary",
+    formats.FASTTEXT_BINARY: "fastText model",
+    formats.GLOVE: "GloVe text",
+}
+"""Display names of the formats of word vectors."""
+
+_ROWS_LOOKED_AT = 3
+
+MAX_READ_BYTES = 1 << 26
+"""Maximum length of a line in bytes, so that a file without line ends cannot fill the memory."""
+
+_BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 Facts = tuple[str, JsonObject]
 
@@ -129,17 +146,6 @@ def _pieces(path: Path) -> JsonObject:
     return {"pieces": model.get_piece_size(), "special_ids": ids}
 
 
-VECTOR_FORMAT_NAMES = {
-    formats.WORD2VEC: "word2vec text",
-    formats.WORD2VEC_BINARY: "word2vec binary",
-    formats.FASTTEXT_BINARY: "fastText model",
-    formats.GLOVE: "GloVe text",
-}
-"""Display names of the formats of word vectors."""
-
-_ROWS_LOOKED_AT = 3
-
-
 def vector_facts(path: Path) -> tuple[str, JsonObject] | None:
     """Return the format of a file of word vectors with its facts; None if it is not one.
 
@@ -192,14 +198,6 @@ def _count_lines(source: VectorReader) -> int:
     while block := source.read(BLOCK_BYTES):
         lines += block.count(b"\n")
     return lines
-
-
-MAX_READ_BYTES = 1 << 26
-"""Maximum length of a line in bytes, so that a file without line ends cannot fill the memory."""
-
-GZIP = b"\x1f\x8b"
-_BOM = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class BinaryLines(Protocol):

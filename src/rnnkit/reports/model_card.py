@@ -16,6 +16,8 @@ from rnnkit.json_types import JsonMapping
 
 NAME = "README.md"
 
+_MARKUP = re.compile(r"[\\`*<>\[\]|~&#$!]")
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -104,6 +106,3 @@ def _table(left: str, right: str, rows: Sequence[Sequence[str]]) -> list[str]:
 def _plain(text: str) -> str:
     """Escape a text for Markdown, so that file names cannot insert tags, links, cells or lines."""
     return _MARKUP.sub(r"\\\g<0>", escape_line(text))
-
-
-_MARKUP = re.compile(r"[\\`*<>\[\]|~&#$!]")

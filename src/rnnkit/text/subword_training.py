@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Note, Progress, null_listener
+from rnnkit.events import Listener, Note, Progress, Status, limit_progress, null_listener
 from rnnkit.json_types import JsonObject
 from rnnkit.text.lines import MAX_LINE_BYTES, read_lines
 from rnnkit.text.subword_tokenizer import SubwordTokenizer, escape
@@ -21,7 +21,7 @@ from rnnkit.text.tokenizer import split_features
 from rnnkit.text.unicode import Normalizer
 
 DEFAULT_SIZE: Final = 8000
-_PROGRESS_LINES: Final = 1 << 16
+_PROGRESS_LINES: Final = 1 << 10
 
 # SentencePiece uses this character as its own unknown mark, and skips lines that contain it.
 _RESERVED: Final = "▅"
@@ -76,6 +76,7 @@ def train_from_files(
     Raises:
         DataError: A file is missing, empty or not text, features are malformed, or the text does not support the size.
     """
+    listen = limit_progress(listen)
     text = chain.from_iterable(_text_lines(source, normalizer, listen, features) for source in sources)
     sample = sample_lines(text, options.limit, options.seed)
     used, seen = len(sample.lines), sample.seen
@@ -85,6 +86,7 @@ def train_from_files(
                 f"training on {used:,} of {seen:,} lines, a random sample of {options.limit / 1e6:g} MB (--learn-size)"
             )
         )
+    listen(Status(f"training a {options.kind} tokenizer"))
     tokenizer = train_subwords(sample.lines, options.kind, options.size, normalizer)
     if options.size is None and tokenizer.options["size"] < DEFAULT_SIZE:
         found = tokenizer.options["size"]
@@ -194,6 +196,7 @@ def _text_lines(source: Path, normalizer: Normalizer, listen: Listener, features
         if (text := normalizer(split_features(line, f"{source}:{number}")[0] if features else line)).strip():
             filled += 1
             yield text
+    listen(Progress(f"read {source.name}", number, number, finished=True))
     check_not_empty(source, number, filled)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from rnnkit.errors import Interrupted, TrainingError
-from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
+from rnnkit.events import Listener, Note, Progress, Status, WarningEvent, null_listener
 from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.json_types import JsonMapping, JsonObject
 from rnnkit.training import checkpoint, signals, task
@@ -150,6 +150,7 @@ class Trainer(Generic[B]):
         self._window = MetricsWindow()
         self._saved_at = time.monotonic()
         self._saved_step = -1
+        self._resumed_at = 0
         self._progress_at = -math.inf
         self._facts: dict[str, str] = {}
         self.counters = TrainingCounters()
@@ -158,6 +159,7 @@ class Trainer(Generic[B]):
         """Restore the run from `last/`. Raises FormatError if the checkpoint is damaged."""
         saved = checkpoint.load(self._folder / "last")
         self.counters = TrainingCounters.from_state_dict(saved.counters["loop"])
+        self._resumed_at = self.counters.step
         self._schedule.load_state_dict(saved.counters["schedule"])
         self._batches.load_state_dict(saved.counters["batches"])
         self._task.load_state_dict(saved.arrays)
@@ -305,6 +307,7 @@ class Trainer(Generic[B]):
     def _broadcast_validation(self, stop: signals.StopRequest) -> Validation | None:
         """Validate on rank 0 and broadcast the score, on which all ranks base their next action."""
         assert self._validate is not None
+        self._listen(Status("validation"))
         result = self._validate(stop) if self._group.is_main else None
         score, finished = self._group.broadcast(*((result.score, 1.0) if result else (0.0, 0.0)))
         return result or (Validation(score, {}) if finished else None)
@@ -319,7 +322,8 @@ class Trainer(Generic[B]):
 
     def _mean_speed(self) -> dict[str, str]:
         counters = self.counters
-        return {"words/s": f"{counters.words / counters.seconds:,.0f}"} if counters.words else {}
+        speed = {"words/s": f"{counters.words / counters.seconds:,.0f}"} if counters.words else {}
+        return {**speed, "resumed at": f"step {self._resumed_at:,}"} if self._resumed_at else speed
 
     def _window_facts(self) -> dict[str, str]:
         if not self._window.reports:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rnnkit.embeddings.queries import load_vectors
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.segments import source_name
-from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.events import Listener, Status, WarningEvent, null_listener
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import argument, option
@@ -217,6 +217,7 @@ def _score(
     path: Path, lines: Sequence[str], vectors: WordVectors, options: EvaluateEmbeddingsOptions, listen: Listener
 ) -> Score:
     """Score one file."""
+    listen(Status(f"evaluating {path.name}"))
     score: Score
     if _is_analogies(path, lines):
         score, bad = _solve(path, lines, vectors, options)

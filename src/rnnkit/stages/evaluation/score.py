@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rnnkit.errors import DataError
 from rnnkit.evaluation import lm_scorer
 from rnnkit.evaluation.lm_scorer import open_scorer
-from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
+from rnnkit.events import Listener, Note, Progress, Status, WarningEvent, null_listener
 from rnnkit.io.manifest import Workspace
 from rnnkit.json_types import JsonObject
 from rnnkit.stages.evaluation.score_options import (
@@ -199,6 +199,7 @@ def _run(options: ScoreOptions, weights: MixtureWeights, listen: Listener) -> It
     from rnnkit.nn.device import choose_device, set_threads
 
     set_threads(options.threads)
+    listen(Status("loading the model"))
     device = choose_device(options.device)
     if store.read_config(options.folder)["task"] == store.SEQ2SEQ:
         check_translation(options)

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Note, Progress, null_listener
+from rnnkit.events import Listener, Note, Progress, Status, null_listener
 from rnnkit.io.resumable_output import resumable_file
 from rnnkit.json_types import JsonMapping, JsonObject
 from rnnkit.stages.inference import decode_resume
@@ -17,6 +17,7 @@ from rnnkit.stages.inference.decode_options import (
     GENERATION_BEAM,
     DecodeOptions,
     explicitly_set,
+    input_lines,
     lines_ahead,
     sampling_options,
     search_options,
@@ -34,8 +35,6 @@ rnnkit decode test.de --nbest 3 --json --output test.jsonl
 rnnkit decode test.de --model a/model --model b/model --fusion work/lm:0.2 --output test.hyp --resume
 echo "the king" | rnnkit decode --model work/lm --temperature 0.8 --top-p 0.9 --nbest 5 --seed 7
 echo "I am ___ very hungry" | rnnkit decode --model work/cloze --fill --nbest 5"""
-
-PROGRESS_LINES = 100
 
 T = TypeVar("T")
 
@@ -69,6 +68,7 @@ def run(
     if explicitly_set(options, ["seed"]) and not options.is_sampling:
         listen(Note("--seed has no effect without sampling"))
     set_threads(options.threads)
+    listen(Status("loading the model"))
     decoders: dict[str, Decoder] = {
         store.SEQ2SEQ: _translate,
         store.LANGUAGE_MODEL: _generate,
@@ -120,16 +120,15 @@ def _check(options: DecodeOptions) -> JsonObject:
 def _format_lines(options: DecodeOptions, outputs: Outputs, done: int, listen: Listener) -> Iterator[str]:
     import json
 
-    number = done
+    number, total = done, input_lines(options.files)
     for number, (texts, facts) in enumerate(outputs, start=done + 1):
         if options.json:
             yield json.dumps({"line": number, **facts}, ensure_ascii=False)
         else:
             # An input line has `nbest` output lines even if there are fewer outputs, as for an empty line.
             yield from (texts + ("",) * options.nbest)[: options.nbest]
-        if number % PROGRESS_LINES == 0:
-            listen(Progress("decode", number))
-    listen(Progress("decode", number, finished=True))
+        listen(Progress("decode", number, total))
+    listen(Progress("decode", number, total, finished=True))
 
 
 def _remaining(lines: Iterator[T], recorded: RecordedOutput | None) -> tuple[Iterator[T], int]:
@@ -148,6 +147,7 @@ def _generate(
     from rnnkit.decoding import generate
 
     generator = _open_generator(options, document, listen)
+    listen(Status("decoding"))
     settings = generate.GenerationOptions(
         search_options(options, GENERATION_BEAM), sampling_options(options), options.seed
     )
@@ -219,6 +219,7 @@ def _infill(options: DecodeOptions, _: JsonMapping, recorded: RecordedOutput | N
 
     model = lm_store.load_masked_lm(options.folder, options.checkpoint, choose_device(options.device))
     listen(Note(f"{model.folder}: {options.checkpoint} weights, masked language model of {model.language}"))
+    listen(Status("decoding"))
     single_gap = options.nbest > 1 and not options.json
     lines, _done = _remaining(read_masked_lines(options.files, options.gap, model.tokenizer, single_gap), recorded)
     ahead = lines_ahead(options, generate.BLOCK_LINES)

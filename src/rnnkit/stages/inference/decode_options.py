@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rnnkit.errors import RnnkitError
 from rnnkit.io.manifest import Workspace
 from rnnkit.options.declare import STDIN, argument, option, option_name
 from rnnkit.stages import shared_options as shared
@@ -252,6 +254,17 @@ def sampling_options(options: DecodeOptions) -> SamplingOptions | None:
     if not options.is_sampling:
         return None
     return SamplingOptions(options.temperature or 1.0, options.top_k or 0, options.top_p or 1.0)
+
+
+def input_lines(files: Sequence[Path]) -> int | None:
+    """Return the number of input lines; None if it is unknown before they are read."""
+    if not all(path.is_file() for path in files):
+        return None
+    with suppress(RnnkitError, OSError):  # the reader reports it
+        from rnnkit.text.blocks import count_lines
+
+        return sum(map(count_lines, files))
+    return None
 
 
 def lines_ahead(options: DecodeOptions, block_lines: int) -> int:

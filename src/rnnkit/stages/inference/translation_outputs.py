@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rnnkit.errors import DataError, UsageError
-from rnnkit.events import Listener, Note, WarningEvent
+from rnnkit.events import Listener, Note, Status, WarningEvent
 from rnnkit.io.resumable_output import resumable_file
 from rnnkit.json_types import JsonObject
 from rnnkit.stages import shared_options as shared
@@ -51,6 +51,7 @@ def translate(options: DecodeOptions, recorded: RecordedOutput | None, listen: L
     from rnnkit.text.tokenizer import warn_replaced_line_ends
 
     translator = _open_translator(options, listen)
+    listen(Status("decoding"))
     check_attention(options, translator.has_attention)
     check_directions(
         options, *([model.folder for model in group] for group in (translator.left_to_right, translator.right_to_left))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.events import Listener, Status, WarningEvent, null_listener
 from rnnkit.io.artifact_output import write_file_manifest
 from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import spool_pipes
@@ -186,6 +186,7 @@ def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener)
         workspace, options.data, options.split, options.vocab
     )  # fmt: skip
     tokens = [corpus.tokens(side) for side in (0, 1)] if options.lexicon else []
+    listen(Status("reading the text"))
     bitext = make_bitext(corpus.source, corpus.target, options.max_length)
     gold = _read_gold(options.compare, corpus)
     if bitext.too_long:
@@ -253,6 +254,7 @@ def _align(
         for name, (pairs, task) in bitexts.items()
         if name in wanted
     }
+    listen(Status("linking words"))
     linked = [options.direction] if options.direction else list(bitexts)
     found = [predict_links(bitexts[name][0], models[name], threads) for name in linked]
     if options.direction:

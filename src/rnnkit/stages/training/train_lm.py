@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.events import Listener, Status, WarningEvent, null_listener
 from rnnkit.io import artifact_output
 from rnnkit.io.manifest import Workspace
 from rnnkit.stages import outputs
@@ -330,8 +330,10 @@ def _estimate_ngrams(
         closed=options.closed,
     )
     model = estimate_ngram_model(text.ids, text.offsets, inputs.data.vocabulary_size(language), settings, listen)
+    listen(Status("writing the model"))
     ngram_store.save(folder / ngram_store.NAME, model)
     seconds = time.monotonic() - began
+    listen(Status("validation"))
     log_p = model.score(held_out.ids, held_out.offsets)
     loss = float(-log_p.mean())
     result = NgramTrainingResult(folder, tuple(model.sizes), loss, perplexity(loss), seconds)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from rnnkit.errors import UsageError
+from rnnkit.json_types import JsonMapping
 from rnnkit.nn import kinds
 from rnnkit.options.declare import option
 from rnnkit.stages.training import training_options
@@ -18,27 +18,27 @@ NGRAM = "ngram"
 ARCHS = (NGRAM, *kinds.LANGUAGE_ARCHS)
 SMOOTHINGS = ("kneser-ney", "add-k", "maximum-likelihood")
 
-SMALL: Mapping[str, Any] = {
+SMALL: JsonMapping = {
     "layers": 1, "hidden": 256, "embedding": 256, "residual": False,
     "dropout": 0.35, "dropout_input": 0.25, "dropout_hidden": 0.25, "dropout_embedding": 0.0, "weight_drop": 0.0,
     "activation_penalty": 0.0, "temporal_penalty": 0.0, "weight_decay": 0.0, "mean_decay": 0.0,
     "batch_size": 20, "steps": 35, "vary_steps": False, "epochs": 0.0,
     "optimizer": "adamw", "learning_rate": 6e-3, "schedule": "cosine", "warmup": 600, "clip": 1.0,
 }  # fmt: skip
-MEDIUM: Mapping[str, Any] = {
+MEDIUM: JsonMapping = {
     **SMALL,
     "layers": 2, "hidden": 650, "embedding": 400, "dropout": 0.4, "dropout_input": 0.3, "dropout_hidden": 0.3,
     "dropout_embedding": 0.1, "weight_drop": 0.2, "epochs": 30.0, "batch_size": 32, "learning_rate": 3e-3,
     "activation_penalty": 1.0, "temporal_penalty": 0.5, "mean_decay": 0.99,
 }  # fmt: skip
-AWD: Mapping[str, Any] = {
+AWD: JsonMapping = {
     **MEDIUM,
     "layers": 3, "hidden": 1152, "embedding": 512, "dropout": 0.4, "dropout_input": 0.4, "dropout_hidden": 0.25,
     "dropout_embedding": 0.1, "weight_drop": 0.5, "activation_penalty": 2.0, "temporal_penalty": 1.0,
     "weight_decay": 1.2e-6, "batch_size": 64, "steps": 70, "vary_steps": True, "epochs": 90.0, "learning_rate": 4e-3,
     "schedule": "onecycle", "clip": 0.25, "mean_decay": 0.999,
 }  # fmt: skip
-PRESETS: Mapping[str, Mapping[str, Any]] = {"small": SMALL, "medium": MEDIUM, "awd": AWD}
+PRESETS: Mapping[str, JsonMapping] = {"small": SMALL, "medium": MEDIUM, "awd": AWD}
 
 
 _preset = functools.partial(training_options.preset_option, PRESETS)

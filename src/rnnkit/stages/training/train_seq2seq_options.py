@@ -6,42 +6,42 @@ import functools
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
 
 from rnnkit.errors import UsageError
+from rnnkit.json_types import JsonMapping, JsonObject
 from rnnkit.nn import kinds
 from rnnkit.options.declare import changed, option
 from rnnkit.stages.training import training_inputs, training_options
 from rnnkit.stages.training import training_options as training
 from rnnkit.training import schedules
 
-SMALL: Mapping[str, Any] = {
+SMALL: JsonMapping = {
     "layers": 1, "decoder_layers": 0, "hidden": 512, "embedding": 256, "inner": 1024, "heads": 4, "layer_norm": False,
     "copy": False, "dropout": 0.3, "dropout_embedding": 0.0, "weight_drop": 0.0, "variational": False, "epochs": 0.0,
     "batch_tokens": 2048, "learning_rate": 2e-3, "warmup": 200, "label_smoothing": 0.1, "mean_decay": 0.999,
     "measure": "auto",
 }  # fmt: skip
-BASE: Mapping[str, Any] = {
+BASE: JsonMapping = {
     **SMALL, "layers": 2, "hidden": 768, "embedding": 512, "inner": 2048, "heads": 8, "batch_tokens": 4096,
     "learning_rate": 1.5e-3, "warmup": 500,
 }  # fmt: skip
-G2P_SMALL: Mapping[str, Any] = {**SMALL, "attention": "location", "batch_tokens": 1536, "measure": "accuracy"}
-G2P_BASE: Mapping[str, Any] = {**G2P_SMALL, "layers": 2, "decoder_layers": 2, "dropout": 0.1}
-INFLECTION_SMALL: Mapping[str, Any] = {
+G2P_SMALL: JsonMapping = {**SMALL, "attention": "location", "batch_tokens": 1536, "measure": "accuracy"}
+G2P_BASE: JsonMapping = {**G2P_SMALL, "layers": 2, "decoder_layers": 2, "dropout": 0.1}
+INFLECTION_SMALL: JsonMapping = {
     **SMALL, "attention": "location", "hidden": 256, "embedding": 128, "copy": True, "batch_tokens": 1024,
     "warmup": 500, "epochs": 40.0, "learning_rate": 1e-3, "measure": "accuracy",
 }  # fmt: skip
-INFLECTION_BASE: Mapping[str, Any] = {
+INFLECTION_BASE: JsonMapping = {
     **INFLECTION_SMALL, "layers": 2, "hidden": 512, "embedding": 256, "dropout": 0.4, "epochs": 60.0,
 }  # fmt: skip
-PRESETS: Mapping[str, Mapping[str, Any]] = {
+PRESETS: Mapping[str, JsonMapping] = {
     "small": SMALL, "base": BASE, "g2p-small": G2P_SMALL, "g2p-base": G2P_BASE,
     "inflection-small": INFLECTION_SMALL, "inflection-base": INFLECTION_BASE,
 }  # fmt: skip
 """Defaults of recurrent networks, by task and size."""
 
-CHARACTERS: Mapping[str, Any] = {"layers": 4, "hidden": 256, "batch_tokens": 4096, "learning_rate": 1e-3}
-TRANSFORMERS: Mapping[str, Mapping[str, Any]] = {
+CHARACTERS: JsonMapping = {"layers": 4, "hidden": 256, "batch_tokens": 4096, "learning_rate": 1e-3}
+TRANSFORMERS: Mapping[str, JsonMapping] = {
     "small": {"layers": 3, "hidden": 256, "learning_rate": 1.5e-3, "warmup": 800},
     "base": {"layers": 6, "hidden": 512, "batch_tokens": 8192, "learning_rate": 1e-3, "warmup": 4000, "dropout": 0.1},
     "g2p-small": {**CHARACTERS, "layers": 3, "warmup": 1000, "dropout": 0.1},
@@ -51,10 +51,10 @@ TRANSFORMERS: Mapping[str, Mapping[str, Any]] = {
 }
 """Defaults of a Transformer that differ."""
 
-HYBRID: Mapping[str, Any] = {"decoder_layers": 2}
+HYBRID: JsonMapping = {"decoder_layers": 2}
 """Defaults of a hybrid that differ from a Transformer's: most of its computation is in the encoder."""
 
-SHOWN: Mapping[str, Mapping[str, Any]] = {"small": SMALL}
+SHOWN: Mapping[str, JsonMapping] = {"small": SMALL}
 """The presets whose values `--help` shows."""
 
 _preset = functools.partial(training_options.preset_option, SHOWN)
@@ -203,7 +203,7 @@ def apply_preset(options: TrainSeq2SeqOptions) -> TrainSeq2SeqOptions:
     Raises:
         UsageError: Options cannot be combined.
     """
-    values: dict[str, Any] = {"attention": "dot", **PRESETS[options.preset]}
+    values: JsonObject = {"attention": "dot", **PRESETS[options.preset]}
     if options.arch in kinds.TRANSFORMERS:
         values |= {"attention": "multihead", **TRANSFORMERS[options.preset]}
         values |= HYBRID if options.arch == "hybrid" else {}

@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rnnkit.json_types import JsonMapping
 from rnnkit.nn import kinds
 from rnnkit.options.declare import changed, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import Options
 
-Presets = Mapping[str, Mapping[str, Any]]
+Presets = Mapping[str, JsonMapping]
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
@@ -24,13 +25,13 @@ def preset_option(presets: Presets, name: str, panel: str = "Model", **declared:
     return option(None, shown_default=shown[0] if len(set(shown)) == 1 else " / ".join(shown), panel=panel, **declared)
 
 
-def apply_preset(options: OptionsT, values: Mapping[str, Any]) -> OptionsT:
+def apply_preset(options: OptionsT, values: JsonMapping) -> OptionsT:
     """Return the options, a dataclass, with these values for options that were not given."""
     missing = {name: value for name, value in values.items() if getattr(options, name) is None}
     return dataclasses.replace(options, **missing)
 
 
-def format_value(value: Any) -> str:
+def format_value(value: object) -> str:
     """Format a default for `--help`."""
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 

@@ -149,7 +149,9 @@ class TrainingRun(Generic[OptionsT]):
             run_folder.finalize_model_directory(components.model, inputs, options, counters, self.listen)
         self.group.barrier()
         minutes = counters.seconds / 60
-        self.listen(Note(f"best: step {counters.best_step:,} of {counters.step:,} after {minutes:.1f} minutes"))
+        earlier = ", earlier parts of the run included" if self.from_checkpoint else ""
+        steps = f"step {counters.best_step:,} of {counters.step:,}"
+        self.listen(Note(f"best: {steps} after {minutes:.1f} minutes{earlier}"))
         return run_folder.load_result(self.directory.final, counters)
 
     def _prepare_directory(self, components: TrainingComponents, inputs: TrainingInputs) -> None:
