@@ -1,13 +1,19 @@
-"""`--processes N`: the same command in N processes that train together, started and watched from here."""
+"""Distributed training: `--processes N` starts the same command in N processes, of which rank 0 prints.
+
+`run_processes` starts and monitors them. In the processes themselves, results and progress come from rank 0 alone, and
+an error that several ranks have from one of them.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 from rnnkit.cli.console import Console
-from rnnkit.errors import TrainingError
+from rnnkit.errors import TrainingError, UsageError
 from rnnkit.events import WarningEvent
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
@@ -15,9 +21,15 @@ from rnnkit.options import record
 from rnnkit.system import interpreter
 from rnnkit.training.process_group import rank_from_environment
 
+REPORT_DELAY = 0.5
+"""Seconds that other ranks wait for rank 0 to print an error that all of them have."""
 
-def wanted(options: Any) -> int:
-    """The processes to start from here: none where they are started already, or nothing is trained."""
+_ERRORS = "TORCHELASTIC_ERROR_FILE"
+"""Variable of torch's launcher: a file in a folder per rank, inside one for this launch."""
+
+
+def processes_to_start(options: Any) -> int:
+    """The number of processes to start; 0 if this is one of them already, or nothing is trained."""
     if options.dry_run or rank_from_environment().world_size > 1:
         return 0
     processes = options.processes
@@ -26,17 +38,17 @@ def wanted(options: Any) -> int:
     return processes if processes > 1 else 0
 
 
-def start(command: str, options: Any, processes: int, console: Console) -> int:
+def run_processes(command: str, options: Any, processes: int, console: Console) -> int:
     """Run the command in several processes; restart it up to `--restarts` times after one was killed.
 
     Args:
         command: Its name.
         options: Its options.
         processes: How many.
-        console: Theirs is to be like this one.
+        console: The processes get one with the same settings.
 
     Returns:
-        The exit code; the processes themselves have said what there is to say.
+        The exit code; the processes themselves have printed results and errors.
 
     Raises:
         TrainingError: A process was killed.
@@ -74,3 +86,45 @@ def _processes_of(folder: Path) -> int:
 def _manifest(folder: Path) -> bytes | None:
     path = folder / manifest.NAME
     return path.read_bytes() if path.is_file() else None
+
+
+def silent() -> bool:
+    """Whether another rank prints."""
+    return rank_from_environment().rank > 0
+
+
+def mark(text: str) -> str:
+    """A message with the rank of this process, except rank 0."""
+    rank = rank_from_environment().rank
+    return f"process {rank}: {text}" if rank else text
+
+
+def is_reporting_rank() -> bool:
+    """Whether no rank has printed the error yet: an error of one rank ends the others too."""
+    where = rank_from_environment()
+    if where.world_size == 1 or _ERRORS not in os.environ:
+        return True
+    if where.rank:
+        time.sleep(REPORT_DELAY)
+    try:
+        (Path(os.environ[_ERRORS]).parent.parent / "explained").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def require_single_process(command: str, options: Any) -> None:
+    """Refuse to run under torchrun unless the command supports distributed training.
+
+    Raises:
+        UsageError: The command runs in a single process.
+    """
+    size = rank_from_environment().world_size
+    if size > 1 and not hasattr(options, "processes"):
+        raise UsageError(
+            f"`rnnkit {command}` runs in one process, and {size} were started",
+            "only the training of networks is shared among processes",
+            hint="start it without torchrun",
+        )
