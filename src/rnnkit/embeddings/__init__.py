@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vectors import WordVectors
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["WordVectors"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> type[WordVectors]:
     """Import `WordVectors` at its first use, so that help pages do not wait for NumPy."""
     if name != "WordVectors":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
