@@ -14,12 +14,13 @@ from tests import unmeasured
 
 from rnnkit import stages
 from rnnkit.cli import app
+from rnnkit.cli.commands import COMMANDS, GROUPS
 
 from .conftest import Run
 
 HEAVY = ("torch", "numba", "sentencepiece", "sacrebleu", "numpy", "scipy", "matplotlib", "safetensors", "pydantic")
 
-NAMES = list(app.COMMANDS)
+NAMES = list(COMMANDS)
 GOLDEN = Path(__file__).with_name("golden")
 
 
@@ -38,7 +39,7 @@ def test_every_page_is_complete_and_fits(run: Run, name: str) -> None:
     outcome = run(name, "--help")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith(f"Usage: rnnkit {name} [OPTIONS]")
-    assert not re.match(r"\w+Options\(", app.COMMANDS[name].options_type.__doc__ or "TOptions(")  # dataclass's own
+    assert not re.match(r"\w+Options\(", COMMANDS[name].options_type.__doc__ or "TOptions(")  # dataclass's own
     prose, _, example = outcome.out.partition("\nExample:\n")
     assert all(len(line) <= 80 for line in prose.splitlines())  # examples are left whole, to be copied
     assert example.startswith(f"  rnnkit {name}") or f"| rnnkit {name} " in example or f"\n  rnnkit {name}" in example
@@ -68,7 +69,7 @@ def test_overview(run: Run) -> None:
     outcome = run("--help")
     assert (outcome.code, outcome.err) == (0, "")
     assert all(len(line) <= 80 for line in outcome.out.splitlines())
-    for title, group in app.GROUPS.items():
+    for title, group in GROUPS.items():
         listed = outcome.out.partition(f"\n{title}:\n")[2].partition("\n\n")[0]
         assert [line.split()[0] for line in listed.splitlines() if line[2] != " "] == [each.name for each in group]
     assert "rnnkit tokenize train.de train.en valid.de valid.en --type unigram --size 8000" in outcome.out

@@ -12,7 +12,7 @@ from tests import tiny_models
 from tests.covering import parametrize
 from tests.workspaces import SMALL, make_workspace
 
-from rnnkit.cli.app import COMMANDS
+from rnnkit.cli.commands import COMMANDS
 
 from .conftest import Run
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import ArtefactError
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
 
+if TYPE_CHECKING:
+    from rnnkit.stages.outputs import Options
+
 FOLDERS = {"model": "model", "models": "model", "data": "data", "tokenizer": "tokenizer", "vectors": "embeddings"}
 """Options that name the folder of an artefact, and its name in a workspace."""
 
 
-def check(options: Any) -> None:
+def check(options: Options) -> None:
     """Check the folders among the options of a command.
 
     Raises:
