@@ -106,8 +106,8 @@ def fused(layer: Layer, kind: torch.dtype) -> Tensor:
 
 def sampled(layer: Layer, proposal: Proposal) -> Tensor:
     """The same from a sample, the drawing of it included."""
-    drawn = proposal.draw(), proposal.log_inclusion_V
-    return sampled_loss(layer.hidden_NH, layer.weight_VH, layer.bias_V, layer.target_N, *drawn, torch.bfloat16)[0]
+    inputs = layer.hidden_NH, layer.weight_VH, layer.bias_V, layer.target_N
+    return sampled_loss(*inputs, proposal.draw(), torch.bfloat16)[0]
 
 
 def measure(layer: Layer, losses_by_name: dict[str, Loss], rounds: int) -> dict[str, list[tuple[float, float]]]:

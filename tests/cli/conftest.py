@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rnnkit.cli import app
+from rnnkit.cli.commands import COMMANDS
 
 from . import toy
 
@@ -34,7 +35,7 @@ Run = Callable[..., Outcome]
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Run words in this process, inside an empty folder, without any RNNKIT_ variable of the outside."""
     monkeypatch.setitem(sys.modules, "rnnkit.stages.toy", toy)
-    monkeypatch.setitem(app.COMMANDS, "toy", toy.COMMAND)
+    monkeypatch.setitem(COMMANDS, "toy", toy.COMMAND)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     for name in [name for name in os.environ if name.startswith("RNNKIT_")]:

@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rnnkit.cli import app
+from rnnkit.cli.commands import COMMANDS
 
 from .conftest import Run
 
@@ -35,7 +36,7 @@ def test_results_on_stdout_and_everything_else_on_stderr(run: Run) -> None:
 
 
 def test_typer_s_own_runner_drives_the_application(run: Run) -> None:
-    everything = app.build(app.COMMANDS.values())
+    everything = app.build(COMMANDS.values())
     result = CliRunner().invoke(everything, ["toy", "--beam", "3", "a.txt"])
     assert (result.exit_code, "beam=3" in result.stdout, result.stderr) == (0, True, "")
     assert CliRunner().invoke(everything, ["toy", "--act", "saved"]).exit_code == 143

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit.cli.app import COMMANDS
+from rnnkit.cli.commands import COMMANDS
 from rnnkit.options.declare import Parameter
 
 from .conftest import Run

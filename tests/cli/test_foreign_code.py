@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.workspaces import SMALL, SMALL_TEXT, make_text_workspace, make_workspace
 
-from rnnkit.cli.app import COMMANDS
+from rnnkit.cli.commands import COMMANDS
 from rnnkit.events import null_listener
 from rnnkit.stages import demo
 

@@ -13,6 +13,7 @@ import pytest
 from tests import tiny_models
 from tests.workspaces import SMALL, make_workspace
 
+from rnnkit.cli import app
 from rnnkit.system.interpreter import REQUIRED_PACKAGES
 
 ROOT = Path(__file__).parents[2]
@@ -137,5 +138,4 @@ def test_a_picture_that_cannot_be_drawn_costs_no_run(folder: Path, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert ("warning: the learning curve was not drawn" in done.stderr) == (fault == "missing")
     assert (tmp_path / "model" / "curve.png").exists() == (fault == "tex")
-    verified = run(folder, MAIN, "verify", str(tmp_path / "model"))
-    assert verified.returncode == 0, verified.stderr
+    assert app.run(["verify", str(tmp_path / "model")]) == 0

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from tests import tiny_models
+from tests.covering import parametrize
 from tests.workspaces import SMALL, make_workspace
 
-from rnnkit.cli.app import COMMANDS
+from rnnkit.cli.commands import COMMANDS
 
 from .conftest import Run
 
@@ -78,11 +79,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("name", "option"), fields())
-def test_paths(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, option: str) -> None:
+FIELDS = {f"{name}-{option}": (name, option) for name, option in fields()}
+PARTS = {str(part): list(PATHS)[part::4] for part in range(4)}
+
+
+@parametrize(1, field=FIELDS, kinds=PARTS)
+def test_paths(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, field: tuple[str, str], kinds: list[str]
+) -> None:
     monkeypatch.chdir(folder)
-    found = []
-    for kind, path in PATHS.items():
+    (name, option), found = field, []
+    for kind in kinds:
+        path = PATHS[kind]
         if (name, kind) == ("verify", "root"):
             continue  # it would compare whatever has a checksum on this machine
         Path("loop").unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit.cli import app
+from rnnkit.cli import commands
 
 from .conftest import Run
 
@@ -24,7 +24,7 @@ TEXTS = {
     "vectors": "3 2\nking 1 0\nqueen 0.9 0.1\ncat 0 1\n",
 }
 
-COMMANDS: dict[str, str] = {
+LINES: dict[str, str] = {
     "detokenize": "detokenize a --work w",
     "vocab": "vocab a b --output out",
     "phrases": "phrases a b --min-count 1 --threshold 0.1 --output out",
@@ -48,23 +48,23 @@ NONE = {"tokenize", "represent", "diagnose", "average", "verify", "demo"}
 
 def test_every_command_that_reads_files_is_covered() -> None:
     reading = set()
-    for name, command in app.COMMANDS.items():
+    for name, command in commands.COMMANDS.items():
         hints = typing.get_type_hints(command.options_type)
         kinds = [hints[field.name] for field in dataclasses.fields(command.options_type)]
         if any(kind is Path or Path in typing.get_args(kind) for kind in kinds):
             reading.add(name)
-    assert reading <= {*COMMANDS, *ELSEWHERE, *NONE}
+    assert reading <= {*LINES, *ELSEWHERE, *NONE}
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", LINES)
 def test_a_pipe_is_a_file(run: Run, tmp_path: Path, command: str, packed: bool) -> None:
     (tmp_path / "pipes").mkdir()
     for name, text in TEXTS.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     assert run("tokenize", "--work", "w", "a", "--type", "words").code == 0
     assert run("vocab", "a", "b", "--output", "v").code == 0
-    words = COMMANDS[command].split()
+    words = LINES[command].split()
     outcomes, written = [], []
     for through in (False, True):
         given = [feed(tmp_path / "pipes", word, packed) if through and word in TEXTS else word for word in words]

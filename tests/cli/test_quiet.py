@@ -17,8 +17,9 @@ from tests import tiny_models
 from tests.word_vectors import write_vectors
 from tests.workspaces import make_text_workspace, make_workspace
 
-from rnnkit.cli import app, showing, text
+from rnnkit.cli import commands
 from rnnkit.cli.command import make
+from rnnkit.cli.commands import COMMANDS
 from rnnkit.cli.console import Console
 from rnnkit.stages.demo import DemoResult as Demo
 
@@ -108,8 +109,8 @@ WITHOUT_JSON = {"tokenize", "detokenize"}
 
 
 def test_every_command_that_reports_has_a_row() -> None:
-    files = {make, text.convert, text.stream}
-    reporting = {name for name, command in app.COMMANDS.items() if command.act not in files and name != "toy"}
+    files = {make, commands.convert, commands.stream}
+    reporting = {name for name, command in COMMANDS.items() if command.act not in files and name != "toy"}
     assert reporting - {row.words[0] for row in ROWS} == {"demo"}, "the demo takes minutes; it has a test of its own"
 
 
@@ -174,7 +175,7 @@ def test_quiet_and_json_hide_no_result(run: Run, made: Path, monkeypatch: pytest
 def test_the_demo_hides_no_result(capsys: pytest.CaptureFixture[str], json_too: bool) -> None:
     result = Demo(93.84, "nrefs:1", [("ein Hund", "a dog", "a dog")], Path("curve.png"), 60.0, {"x": "queen"}, 0.5)
     stage: Any = SimpleNamespace(run=lambda options, listen: result)
-    showing.demo(stage, None, Console(quiet=True, json=json_too))
+    commands.demo(stage, None, Console(quiet=True, json=json_too))
     captured = capsys.readouterr()
     assert captured.err == ""
     assert all(figure in captured.out for figure in ("93.8", "nrefs:1", "queen"))

@@ -13,7 +13,7 @@ from tests.topics import write_topics
 from tests.word_vectors import ROYALS, write_vectors
 from tests.workspaces import SMALL, SMALL_TEXT, make_text_workspace, make_workspace
 
-from rnnkit.cli import app
+from rnnkit.cli.commands import COMMANDS
 
 from .conftest import Run
 
@@ -95,7 +95,7 @@ def called(name: str, path: str, *more: str) -> list[str]:
 def test_every_reader_of_vectors_is_here() -> None:
     readers = {
         name
-        for name, command in app.COMMANDS.items()
+        for name, command in COMMANDS.items()
         for field in fields(command.options_type)
         if field.name in VECTORS and (field.name != "init_from" or name == "train-embeddings")
     }

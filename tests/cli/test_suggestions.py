@@ -9,8 +9,8 @@ from tests import tiny_models
 from tests.workspaces import make_workspace
 
 from rnnkit.cli import suggestions
-from rnnkit.cli.app import COMMANDS
 from rnnkit.cli.arguments import flags_of
+from rnnkit.cli.commands import COMMANDS
 
 from .conftest import Run
 

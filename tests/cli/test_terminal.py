@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests import tiny_models
 
-from rnnkit.cli.app import COMMANDS
+from rnnkit.cli.commands import COMMANDS
 from rnnkit.cli.console import Console
 from rnnkit.errors import RnnkitError, escape_control, escape_json, escape_line
 from rnnkit.events import Note, Progress, WarningEvent

@@ -15,6 +15,7 @@ from types import ModuleType
 
 from rnnkit.cli import app
 from rnnkit.cli.command import Command
+from rnnkit.cli.commands import COMMANDS
 from rnnkit.cli.console import Console
 from rnnkit.errors import DataError, Interrupted
 from rnnkit.events import Note, Progress, Status, WarningEvent
@@ -100,5 +101,5 @@ COMMAND = Command("toy", "Do what is asked", act)
 
 if __name__ == "__main__":
     sys.modules["rnnkit.stages.toy"] = sys.modules["__main__"]
-    app.COMMANDS["toy"] = COMMAND
+    COMMANDS["toy"] = COMMAND
     app.main()

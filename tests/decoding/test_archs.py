@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.covering import parametrize
 
 from rnnkit.decoding.beam_search import beam_search, greedy_search
 from rnnkit.decoding.constraints import BatchConstraints, Constraints
@@ -88,8 +89,7 @@ def test_full_beam_equals_exhaustive_search(arch: str, seed: int, alpha: float, 
         assert [one.log_p for one in many] == pytest.approx([exact[one.ids].log_p for one in many], abs=1e-4)
 
 
-@pytest.mark.parametrize("name", CHANGES)
-@pytest.mark.parametrize("arch", ARCHS)
+@parametrize(1, arch=list(ARCHS), name=list(CHANGES))
 @settings(max_examples=4)
 @given(seed=st.integers(0, 1000), constrained=st.booleans())
 def test_batch_equals_single_sentences(arch: str, name: str, seed: int, constrained: bool) -> None:
@@ -103,8 +103,7 @@ def test_batch_equals_single_sentences(arch: str, name: str, seed: int, constrai
         assert_same([together[index]], found(batch(model, [source]), changes, constraints, [index + 1]))
 
 
-@pytest.mark.parametrize("name", CHANGES)
-@pytest.mark.parametrize("arch", ARCHS)
+@parametrize(1, arch=list(ARCHS), name=list(reversed(CHANGES)))  # other pairs than those of the test above
 def test_ensemble_of_one_equals_the_model(arch: str, name: str) -> None:
     changes, model = dict(CHANGES[name]), network(arch, seed=5)
     if ARCHS[arch].get("attention") == "none":

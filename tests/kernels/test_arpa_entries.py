@@ -38,7 +38,7 @@ def parsed(
     words_MK = np.full((capacity, order), -1, dtype=np.int32)
     log10_M, backoff_M = np.full(capacity, 9, dtype=np.float32), np.full(capacity, 9, dtype=np.float32)
     text_bytes = np.frombuffer(text, dtype=np.uint8)
-    entries, size = parse_entries(text_bytes, *make_word_index(WORDS), highest_order, words_MK, log10_M, backoff_M)
+    entries, size = parse_entries(text_bytes, make_word_index(WORDS), highest_order, words_MK, log10_M, backoff_M)
     assert text[:size].count(b"\n") == entries
     words = [[WORDS[word] for word in ids] for ids in words_MK[:entries].tolist()]
     return list(zip(log10_M[:entries].tolist(), words, backoff_M[:entries].tolist(), strict=True))

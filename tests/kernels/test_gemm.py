@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rnnkit.kernels import threads
 from rnnkit.kernels.dispatch import cpu_features
-from rnnkit.kernels.gemm import PANEL_WIDTH, matmul, multiply_packed, pack_panels
+from rnnkit.kernels.gemm import PANEL_WIDTH, LeftFactor, matmul, multiply_packed, pack_panels
 from rnnkit.kernels.threads import FIRST_FIELD, next_task
 
 SIZES = [(1, 1, 1), (3, 5, 7), (8, 32, 32), (10, 33, 31), (17, 20, 97), (25, 64, 64), (120, 50, 70)]
@@ -21,12 +21,14 @@ ROWS, DEPTH, COLUMNS, A, PANELS, C = range(FIRST_FIELD, FIRST_FIELD + 6)
 
 def multiply_once(args: Any) -> None:
     if next_task(args) == 0:
-        multiply_packed(args[A], args[DEPTH], 1, args[ROWS], args[PANELS], args[DEPTH], args[C], args[COLUMNS], False)
+        a = LeftFactor(args[A], args[DEPTH], 1, args[DEPTH], False)
+        multiply_packed(a, args[ROWS], args[PANELS], args[C], args[COLUMNS])
 
 
 def multiply_once_bf16(args: Any) -> None:
     if next_task(args) == 0:
-        multiply_packed(args[A], args[DEPTH], 1, args[ROWS], args[PANELS], args[DEPTH], args[C], args[COLUMNS], True)
+        a = LeftFactor(args[A], args[DEPTH], 1, args[DEPTH], True)
+        multiply_packed(a, args[ROWS], args[PANELS], args[C], args[COLUMNS])
 
 
 def random_factors(rows: int, depth: int, columns: int) -> tuple[Tensor, Tensor]:

@@ -44,8 +44,10 @@ def _calculate(a: Any, b: Any, results: Any) -> None:
     store16(results, 32, x * y)
     store16(results, 48, x / y)
     store16(results, 64, broadcast16(b[0]))
-    store16(results, 80, minimum(x, y))
-    store16(results, 96, maximum(x, y))
+    for half in range(0, WIDTH, SCORES):
+        x8, y8 = load8(a, 3 + half), load8(b, 3 + half)
+        store8(results, 80 + half, minimum(x8, y8))
+        store8(results, 96 + half, maximum(x8, y8))
     prefetch(results, 0)
 
 
@@ -53,7 +55,7 @@ def _calculate(a: Any, b: Any, results: Any) -> None:
 def _sum(vectors: Any, sums: Any) -> None:
     a, b, c = load16(vectors, 0), load16(vectors, 16), load16(vectors, 32)
     d, e, f = load16(vectors, 48), load16(vectors, 64), load16(vectors, 80)
-    store8(sums, 0, horizontal_sums8(a, b, c, d, e, f))
+    store8(sums, 0, horizontal_sums8((a, b, c, d, e, f)))
 
 
 @kernel

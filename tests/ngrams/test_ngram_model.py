@@ -152,8 +152,8 @@ def test_kernel_compiled_equals_python() -> None:
     model = make_model(order=3)
     for state in (ROOT, model.initial_state(), model.state_after([4, 5]), len(model.backoff_I) - 1):
         for word in range(1, SIZE):
-            compiled = ngram_trie.score_word(*model._arrays, state, word)
-            assert ngram_trie.score_word.py_func(*model._arrays, state, word) == compiled  # type: ignore[attr-defined]
+            compiled = ngram_trie.score_word(model._arrays, state, word)
+            assert ngram_trie.score_word.py_func(model._arrays, state, word) == compiled  # type: ignore[attr-defined]
 
 
 def entries_of(words: list[list[int]], order: int) -> NgramEntries:

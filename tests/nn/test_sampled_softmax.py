@@ -8,6 +8,7 @@ import torch
 from rnnkit.nn.losses import (
     NO_TOKEN,
     SIZE_MULTIPLE,
+    VocabularySample,
     propose,
     reference_loss,
     reference_sampled_loss,
@@ -32,10 +33,10 @@ def zipf_weights(size: int) -> torch.Tensor:
     return torch.log((ids_V + 2) / (ids_V + 1))
 
 
-def sample(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def sample(count: int, seed: int = 0) -> VocabularySample:
     proposal = propose(zipf_weights(VOCABULARY), count)
     torch.manual_seed(seed)
-    return proposal.draw(), proposal.log_inclusion_V
+    return proposal.draw()
 
 
 @pytest.mark.parametrize("count", [1, 3, 7, VOCABULARY])
@@ -43,10 +44,10 @@ def sample(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 def test_loss_and_gradients_equal_the_equation(count: int, seed: int) -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     leaves = (hidden_NH, weight_VH, bias_V)
-    ids_K, log_inclusion_V = sample(count, seed)
-    target_N[:2] = ids_K[0].clamp(min=0)  # a target in the sample, unless it is empty
-    loss, nll_N = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
-    expected, expected_N = reference_sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
+    drawn = sample(count, seed)
+    target_N[:2] = drawn.ids_K[0].clamp(min=0)  # a target in the sample, unless it is empty
+    loss, nll_N = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, drawn)
+    expected, expected_N = reference_sampled_loss(hidden_NH, weight_VH, bias_V, target_N, drawn)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(nll_N, expected_N)
     found, wanted = (torch.autograd.grad(value / 13, leaves) for value in (loss, expected))
@@ -56,10 +57,10 @@ def test_loss_and_gradients_equal_the_equation(count: int, seed: int) -> None:
 def test_full_sample_gives_the_exact_loss() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     leaves = (hidden_NH, weight_VH, bias_V)
-    ids_K, log_inclusion_V = sample(VOCABULARY + 5)
+    drawn = sample(VOCABULARY + 5)
     target_N[:2] = torch.tensor([0, VOCABULARY - 1])
-    assert ids_K.tolist() == [*range(VOCABULARY), *[NO_TOKEN] * (SIZE_MULTIPLE - VOCABULARY)]
-    loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
+    assert drawn.ids_K.tolist() == [*range(VOCABULARY), *[NO_TOKEN] * (SIZE_MULTIPLE - VOCABULARY)]
+    loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, drawn)
     exact, _ = reference_loss(hidden_NH, weight_VH, bias_V, target_N, 0.0)
     torch.testing.assert_close(loss, exact)
     torch.testing.assert_close(torch.autograd.grad(loss, leaves), torch.autograd.grad(exact, leaves))
@@ -71,7 +72,7 @@ def test_estimated_partition_function_is_unbiased() -> None:
     exact_N = -torch.log_softmax(hidden_NH @ weight_VH.T + bias_V, -1)[range(ROWS), target_N]
     ratios_DN = torch.empty(400, ROWS, dtype=torch.float64)
     for ratios_N in ratios_DN:
-        parts = hidden_NH, weight_VH, bias_V, target_N, proposal.draw(), proposal.log_inclusion_V
+        parts = hidden_NH, weight_VH, bias_V, target_N, proposal.draw()
         ratios_N.copy_((reference_sampled_loss(*parts)[1] - exact_N).exp())
     standard_errors_N = ratios_DN.std(0) / len(ratios_DN) ** 0.5
     assert standard_errors_N.max() < 0.15, "so large an error would pass for no error"
@@ -88,7 +89,7 @@ def test_tokens_are_drawn_with_their_inclusion_probability() -> None:
     drawn_V = torch.zeros(len(counts_V))
     turns = 4000
     for _ in range(turns):
-        ids_K = proposal.draw()
+        ids_K = proposal.draw().ids_K
         assert len(ids_K) == SIZE_MULTIPLE
         real_K = ids_K[ids_K != NO_TOKEN]
         assert (real_K.diff() > 0).all()
@@ -101,14 +102,14 @@ def test_sample_may_be_empty() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     torch.manual_seed(0)
     proposal = propose(torch.ones(VOCABULARY), 1)
-    empty_K = next(ids_K for ids_K in (proposal.draw() for _ in range(99)) if set(ids_K.tolist()) == {NO_TOKEN})
-    loss, nll_N = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, empty_K, proposal.log_inclusion_V)
+    empty = next(drawn for drawn in (proposal.draw() for _ in range(99)) if set(drawn.ids_K.tolist()) == {NO_TOKEN})
+    loss, nll_N = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, empty)
     assert loss == 0 and not nll_N.any()
 
 
 def test_sample_sizes_are_padded_to_a_multiple() -> None:
     proposal = propose(zipf_weights(1000), 130)
-    sizes = {len(proposal.draw()) for _ in range(200)}
+    sizes = {len(proposal.draw().ids_K) for _ in range(200)}
     assert sizes <= {64, 128, 192, 256} and len(sizes) > 1
 
 
@@ -125,18 +126,18 @@ def test_samples_come_from_the_global_generator() -> None:
     torch.manual_seed(3)
     proposal.draw()
     state = torch.get_rng_state()
-    following = [proposal.draw().tolist() for _ in range(3)]
+    following = [proposal.draw().ids_K.tolist() for _ in range(3)]
     torch.set_rng_state(state)
-    assert [proposal.draw().tolist() for _ in range(3)] == following
+    assert [proposal.draw().ids_K.tolist() for _ in range(3)] == following
     assert following[0] != following[1]
 
 
 def test_only_sampled_rows_get_a_gradient() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
-    ids_K, log_inclusion_V = sample(3)
-    loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
+    drawn = sample(3)
+    loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, drawn)
     grad_VH, grad_V = torch.autograd.grad(loss, (weight_VH, bias_V))
-    used = (set(ids_K.tolist()) | set(target_N.tolist())) - {NO_TOKEN}
+    used = (set(drawn.ids_K.tolist()) | set(target_N.tolist())) - {NO_TOKEN}
     assert set(grad_VH.abs().sum(1).nonzero().flatten().tolist()) == used
     assert set(grad_V.nonzero().flatten().tolist()) == used
 
@@ -144,11 +145,11 @@ def test_only_sampled_rows_get_a_gradient() -> None:
 def test_bfloat16_is_close_and_follows_autocast() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     leaves = (hidden_NH, weight_VH, bias_V)
-    ids_K, log_inclusion_V = sample(7)
-    named, _ = sampled_loss(*leaves, target_N, ids_K, log_inclusion_V, torch.bfloat16)
+    drawn = sample(7)
+    named, _ = sampled_loss(*leaves, target_N, drawn, torch.bfloat16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss, _ = sampled_loss(*leaves, target_N, ids_K, log_inclusion_V)
-    exact, _ = reference_sampled_loss(*leaves, target_N, ids_K, log_inclusion_V)
+        loss, _ = sampled_loss(*leaves, target_N, drawn)
+    exact, _ = reference_sampled_loss(*leaves, target_N, drawn)
     assert named == loss != exact
     torch.testing.assert_close(loss, exact, rtol=0.02, atol=0.02)
     for found, wanted in zip(torch.autograd.grad(loss, leaves), torch.autograd.grad(exact, leaves), strict=True):
@@ -158,7 +159,7 @@ def test_bfloat16_is_close_and_follows_autocast() -> None:
 def test_samples_are_drawn_on_the_cpu_for_any_device() -> None:
     proposal = propose(zipf_weights(9), 4, torch.device("meta"))
     assert proposal.log_inclusion_V.is_meta and not proposal.inclusion_V.is_meta
-    assert proposal.draw().is_meta
+    assert proposal.draw().ids_K.is_meta
 
 
 def test_gradient_vanishes_at_the_true_probabilities() -> None:
@@ -173,7 +174,7 @@ def test_gradient_vanishes_at_the_true_probabilities() -> None:
     torch.manual_seed(7)
     grads_DV = torch.empty(400, VOCABULARY)
     for grad_V in grads_DV:
-        loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, proposal.draw(), proposal.log_inclusion_V)
+        loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, proposal.draw())
         grad_V.copy_(torch.autograd.grad(loss / len(target_N), [bias_V])[0])
     z_V = grads_DV.mean(0) / (grads_DV.std(0) / len(grads_DV) ** 0.5)
     assert z_V.abs().max() < 4

@@ -18,14 +18,15 @@ from rnnkit.nn.multihead_attention import (
     MultiHeadAttention,
     reference_attention,
 )
-from rnnkit.nn.transformer import FeedForward, ResidualConnection, TransformerLayer, final_norm
+from rnnkit.nn.transformer import FeedForward, ResidualConnection, TransformerLayer, TransformerSettings, final_norm
 
 BATCH, STEPS, SIZE, HEADS = 3, 11, 15, 5
 
 
 def layer(memory: int = 4, norm: Norm = "pre", **options: float) -> TransformerLayer:
     torch.manual_seed(0)
-    made = TransformerLayer(SIZE, HEADS, memory, inner=7, norm=norm, last=True, **options)
+    settings = TransformerSettings(SIZE, HEADS, memory, inner=7, norm=norm, **options)
+    made = TransformerLayer(settings, last=True)
     for parameter in made.parameters():  # nonzero biases, and norms that are not the identity
         nn.init.normal_(parameter, std=0.5)
     return made
@@ -142,9 +143,9 @@ def test_pre_and_post_norm_equal_their_equations() -> None:
 
 
 def test_only_the_last_pre_norm_layer_normalizes_its_output() -> None:
-    assert isinstance(TransformerLayer(6, 2, 3, last=True).closing, nn.LayerNorm)
-    assert isinstance(TransformerLayer(6, 2, 3).closing, nn.Identity)
-    assert isinstance(TransformerLayer(6, 2, 3, norm="post", last=True).closing, nn.Identity)
+    assert isinstance(TransformerLayer(TransformerSettings(6, 2, 3), last=True).closing, nn.LayerNorm)
+    assert isinstance(TransformerLayer(TransformerSettings(6, 2, 3)).closing, nn.Identity)
+    assert isinstance(TransformerLayer(TransformerSettings(6, 2, 3, norm="post"), last=True).closing, nn.Identity)
 
 
 def test_feed_forward_equals_its_equation() -> None:
@@ -179,7 +180,7 @@ def test_autocast_accepts_a_cache_of_either_dtype() -> None:
 
 def test_heads_must_divide_the_size() -> None:
     with raises(ConfigError, 4, 15, "1, 3, 5, 15", option="--heads"):
-        TransformerLayer(15, 4, 8)
+        TransformerLayer(TransformerSettings(15, 4, 8))
 
 
 TOKEN_SIZE = 7

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests import tiny_models
+from tests.covering import parametrize
 from tests.workspaces import SMALL, SMALL_TEXT, make_text_workspace, make_workspace
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -111,6 +112,7 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
     "decode": lambda name: ["decode", "long.de", "--model", "tiny/model", "--output", f"{name}.hyp"],
 }  # fmt: skip
 
+SIGNALS = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
 MOMENTS = {"start": 0.0, "imports": 0.4, "work": 4.0}
 
 
@@ -134,9 +136,7 @@ def test_sigterm(folder: Path, command: str, moment: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("command", COMMANDS)
-def test_any_moment(folder: Path, command: str, number: int) -> None:
-    dice = random.Random(f"{command}{number}")
-    for longest in (0.3, 3.0, 10.0):
-        check(folder, command, number, longest * dice.random())
+@parametrize(1, command=list(COMMANDS), number=SIGNALS, longest=[0.3, 3.0, 10.0])
+def test_any_moment(folder: Path, command: str, number: int, longest: float) -> None:
+    dice = random.Random(f"{command}{number}{longest}")
+    check(folder, command, number, longest * dice.random())

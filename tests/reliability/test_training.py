@@ -58,6 +58,7 @@ def test_killed_at_random_moments_it_ends_bit_equal(victim: Victim, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_killed_many_times_it_ends_bit_equal(victim: Victim, tmp_path: Path) -> None:
     for seed in range(2, 2 + victim.many_kills // 5):
         assert_survives_kills(victim.work, victim.small, victim.whole, tmp_path / f"model{seed}", 5, seed)

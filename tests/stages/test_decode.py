@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from tests.raising import raises
 from tests.workspaces import CORPORA, make_workspace
 
 from rnnkit.alignment.shortlist import Shortlist
+from rnnkit.cli import app
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Event, WarningEvent
 from rnnkit.kernels import dispatch
@@ -139,20 +141,23 @@ def _model_without_average(folder: Path, text: Path) -> Path:
 
 
 def test_the_command_reads_a_pipe_and_a_file_alike(model: Path, text: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "rnnkit", "decode", "--model", str(model), "--threads", "1", "--beam", "2"]
+    words = ["decode", "--model", str(model), "--threads", "1", "--beam", "2"]
+    command = [sys.executable, "-m", "rnnkit", *words]
     piped = subprocess.run(command, input=text.read_bytes(), capture_output=True, check=True).stdout
     output = tmp_path / "test.hyp"
-    subprocess.run([*command, str(text), "--output", str(output), "--quiet"], check=True)
+    assert app.run([*words, str(text), "--output", str(output), "--quiet"]) == 0
     assert output.read_bytes() == piped
     assert piped.count(b"\n") == 64
 
 
-def test_a_bad_byte_in_the_pipe_is_named_by_line(model: Path) -> None:
-    command = [sys.executable, "-m", "rnnkit", "decode", "--model", str(model), "--threads", "1"]
-    done = subprocess.run(command, input=b"Der Hund.\nDie \xff Katze.\n", capture_output=True, check=False)
-    assert done.returncode == 1
-    assert b"error: standard input:2:5: not UTF-8 (byte 0xff)" in done.stderr
-    assert b"Traceback" not in done.stderr
+def test_a_bad_byte_in_the_pipe_is_named_by_line(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Der Hund.\nDie \xff Katze.\n")))
+    assert app.run(["decode", "--model", str(model), "--threads", "1"]) == 1
+    errors = capsys.readouterr().err
+    assert "error: standard input:2:5: not UTF-8 (byte 0xff)" in errors
+    assert "Traceback" not in errors
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.covering import parametrize
 from tests.raising import raises
 from tests.tiny_models import (
     counts,
@@ -229,9 +230,7 @@ def left(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
     return enter
 
 
-@pytest.mark.parametrize("finished", [False, True], ids=["interrupted", "finished"])
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("name", KINDS)
+@parametrize(2, name=list(KINDS), change=list(CHANGES), finished={"interrupted": False, "finished": True})
 def test_nothing_else_is_continued(
     left: Callable[[str, bool], DecodeOptions], name: str, change: str, finished: bool
 ) -> None:

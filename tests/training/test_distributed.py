@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -206,7 +207,9 @@ def test_a_lost_peer_is_detected_and_named(tmp_path: Path) -> None:
     ],
 )
 def test_the_first_failure_decides(failures: dict[int, tuple[int, int]], expected: LaunchResult) -> None:
-    seen = {rank: SimpleNamespace(exitcode=code, timestamp=when) for rank, (code, when) in failures.items()}
+    seen: dict[int, Any] = {
+        rank: SimpleNamespace(exitcode=code, timestamp=when) for rank, (code, when) in failures.items()
+    }
     assert distributed._first_failure(seen) == expected
 
 

@@ -22,7 +22,7 @@ from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.schedules import Schedule
 from rnnkit.training.signals import StopRequest
 from rnnkit.training.task import LossScaling, StepReport, Validation
-from rnnkit.training.trainer import Trainer, TrainingPlan
+from rnnkit.training.trainer import Trainer, TrainingContext, TrainingPlan
 
 
 class Numbers:
@@ -85,7 +85,7 @@ def make(folder: Path, scores: list[float] | None = None, heard: list[Event] | N
     settings = {"steps": 12, "validate_every": 4, "report_every": 3, "save_seconds": 1e9, **plan}
     listen = heard.append if heard is not None else lambda event: None
     schedule = Schedule("plateau", peak=1.0, warmup=3, total=12, plateau_patience=1)
-    return task, Trainer(task, Numbers(), schedule, TrainingPlan(**settings), folder, validate, listen)
+    return task, Trainer(task, Numbers(), schedule, TrainingPlan(**settings), validate, TrainingContext(folder, listen))
 
 
 def test_a_run_keeps_the_best_weights(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def make_unvalidated(folder: Path, heard: list[Event] | None = None, **plan: Any
     settings = {"steps": 12, "validate_every": 12, "report_every": 3, "save_seconds": 1e9, **plan}
     schedule = Schedule("linear", peak=1.0, warmup=0, total=12)
     listen = heard.append if heard is not None else lambda event: None
-    return task, Trainer(task, Numbers(), schedule, TrainingPlan(**settings), folder, None, listen)
+    return task, Trainer(task, Numbers(), schedule, TrainingPlan(**settings), None, TrainingContext(folder, listen))
 
 
 def test_a_run_without_validation_ends_after_its_steps(tmp_path: Path) -> None:

@@ -218,9 +218,8 @@ def symmetrize(
     max_links = int((forward_T >= 0).sum() + (backward_S >= 0).sum())
     offset_N1 = np.zeros(len(bitext) + 1, dtype=np.int64)
     source_L, target_L = np.empty(max_links, dtype=np.int32), np.empty(max_links, dtype=np.int32)
-    symmetrize_sentences(
-        source_begin_N1, target_begin_N1, forward_T, backward_S, METHODS.index(method), offset_N1, source_L, target_L
-    )
+    begins, links = (source_begin_N1, target_begin_N1), (offset_N1, source_L, target_L)
+    symmetrize_sentences(begins, forward_T, backward_S, METHODS.index(method), links)
     return WordAlignments(offset_N1, source_L[: offset_N1[-1]].copy(), target_L[: offset_N1[-1]].copy())
 
 

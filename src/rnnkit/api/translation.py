@@ -16,7 +16,7 @@ from rnnkit.decoding.rescoring import score_pairs
 from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions, max_training_lengths
 from rnnkit.decoding.translate import TranslationOptions, translate_lines
-from rnnkit.decoding.translator import TranslationEnsemble, encode_tokens, load_translator
+from rnnkit.decoding.translator import TranslationEnsemble, TranslatorFiles, encode_tokens, load_translator
 from rnnkit.errors import DataError
 from rnnkit.models import store
 from rnnkit.nn.device import choose_device
@@ -101,7 +101,8 @@ class Translator:
             ArtefactError: A model is of another kind, or models do not belong together.
             FormatError: A file is damaged.
         """
-        return cls(load_translator([Path(path) for path in paths], checkpoint, [], choose_device(device), int8=int8))
+        files = TranslatorFiles([Path(path) for path in paths], checkpoint)
+        return cls(load_translator(files, choose_device(device), int8))
 
     def __repr__(self) -> str:
         """Folders, architecture and languages."""

@@ -1,4 +1,4 @@
-"""The `rnnkit` command: the table of all commands, and the way from a command line to an exit code."""
+"""The `rnnkit` command: from the words of a command line to an exit code."""
 
 from __future__ import annotations
 
@@ -10,35 +10,12 @@ from typing import Annotated, NoReturn
 import typer
 
 import rnnkit
-from rnnkit.cli import (
-    arguments,
-    environment,
-    evaluation,
-    failures,
-    files,
-    pages,
-    showing,
-    text,
-    training,
-    use,
-    worker,
-)
+from rnnkit.cli import arguments, commands, environment, failures, pages, processes
 from rnnkit.cli.command import Command, register, register_name
+from rnnkit.cli.commands import COMMANDS, GROUPS
 from rnnkit.cli.console import YELLOW, write_line
 from rnnkit.errors import escape_control
 from rnnkit.options.declare import Parameter
-
-GROUPS: dict[str, tuple[Command, ...]] = {
-    "Text": text.COMMANDS,
-    "Training": training.COMMANDS,
-    "Use": use.COMMANDS,
-    "Evaluation": evaluation.COMMANDS,
-    "Files": files.COMMANDS,
-    "Showing": showing.COMMANDS,
-}
-"""Every command, under its heading in `rnnkit --help`."""
-
-COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
 
 TRAINING = ("train-seq2seq", "train-lm")
 """What `rnnkit train` chooses from."""
@@ -135,7 +112,7 @@ def _dispatch(words: Sequence[str]) -> int:
     rest = words[1:]
     if command.name == "train" and not {"-h", "--help"} & {*rest}:
         shared = [each for name in TRAINING for each in COMMANDS[name].parameters]
-        chosen = training.command_for(_resolve(rest, command, shared, quiet=True))
+        chosen = commands.training_command(_resolve(rest, command, shared, quiet=True))
         command = COMMANDS[chosen]
     resolved = _resolve(rest, command, command.parameters, quiet="--quiet" in rest)
     return _call(build([command], table=words[0]), [command.name, *resolved])
@@ -150,7 +127,7 @@ def _resolve(words: Sequence[str], command: Command, parameters: Sequence[Parame
     """The words of a command as Typer expects them; `quiet` suppresses warnings about former names."""
 
     def warn(message: str) -> None:
-        if not quiet and not worker.silent():
+        if not quiet and not processes.silent():
             write_line(message, ("warning:", YELLOW))
 
     for message in environment.apply_former_names(os.environ, parameters):

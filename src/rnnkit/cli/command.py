@@ -16,7 +16,7 @@ from typing import Any
 
 import typer
 
-from rnnkit.cli import config_file, environment, failures, pages, paths, signature, worker
+from rnnkit.cli import config_file, environment, failures, pages, paths, processes, signature
 from rnnkit.cli.console import Console
 from rnnkit.errors import escape_json, escape_line
 from rnnkit.events import WarningEvent
@@ -41,7 +41,7 @@ class GlobalOptions:
     debug: bool = option(False, help="Show a traceback if the command fails.", panel="Command")
 
 
-def report(stage: ModuleType, options: Any, console: Console) -> None:
+def report(stage: ModuleType, options: object, console: Console) -> None:
     """Run a stage whose result is printed: its `lines`, or `as_dict()` with `--json`.
 
     `--quiet` hides no result: if the result has `brief` or `numbers`, the figures without their names, it prints those.
@@ -52,7 +52,7 @@ def report(stage: ModuleType, options: Any, console: Console) -> None:
     console.report("\n".join(map(escape_line, lines)), result.as_dict())
 
 
-def make(stage: ModuleType, options: Any, console: Console) -> None:
+def make(stage: ModuleType, options: object, console: Console) -> None:
     """Run a stage whose result is files: `as_dict()` for `--json`; `lines` are notes that it has not sent as events.
 
     Figures that no file holds are a result too: `figures` of the result go to standard output.
@@ -162,9 +162,11 @@ def invoke(command: Command, values: JsonMapping, commands: Mapping[str, Command
     """
     common = signature.build(GlobalOptions, values)
     options = signature.build(command.options_type, values)
-    worker.require_single_process(command.name, options)
+    processes.require_single_process(command.name, options)
     quiet = bool(getattr(options, "quiet", common.quiet))
-    with Console(quiet=quiet, json=command.json and common.json, debug=common.debug, silent=worker.silent()) as console:
+    with Console(
+        quiet=quiet, json=command.json and common.json, debug=common.debug, silent=processes.silent()
+    ) as console:
         if common.print_config:
             console.write(escape_json(to_toml(command.name, options).rstrip()))
             return failures.DONE
@@ -189,7 +191,7 @@ def _warnings(command: Command, options: object, commands: Mapping[str, Command]
     yield from environment.unread_variables(
         os.environ, command.parameters, lambda: [each for other in commands.values() for each in other.parameters]
     )
-    processes, cores = getattr(options, "processes", 1), available_cores()
-    if processes > cores:  # slower than fewer, and more memory
+    count, cores = getattr(options, "processes", 1), available_cores()
+    if count > cores:  # slower than fewer, and more memory
         have = "1 core" if cores == 1 else f"{cores} cores"
-        yield f"{processes} processes share {have}: --processes {cores} is faster"
+        yield f"{count} processes share {have}: --processes {cores} is faster"

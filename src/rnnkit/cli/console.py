@@ -16,13 +16,14 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import IO, Any, BinaryIO, TextIO
+from typing import IO, BinaryIO, TextIO
 
 from rnnkit.cli.progress_display import WORKING, Pace, ProgressDisplay, format_rate
 from rnnkit.errors import escape_control, escape_json, escape_line
 from rnnkit.events import Event, Note, Progress, Status, WarningEvent
+from rnnkit.json_types import JsonMapping
 
 INTERVAL = 10.0
 """Seconds between two plain lines about the same task."""
@@ -142,18 +143,18 @@ class Console:
         """Print one line for people, escaped."""
         self.write(escape_line(line))
 
-    def show_document(self, document: Mapping[str, Any]) -> None:
+    def show_document(self, document: JsonMapping) -> None:
         """Print one JSON object, control characters escaped."""
         self.write(escape_json(json.dumps(document, ensure_ascii=False)))
 
-    def report(self, text: str, document: Mapping[str, Any]) -> None:
+    def report(self, text: str, document: JsonMapping) -> None:
         """Print a result as text, or with `--json` as one JSON object."""
         if self.json:
             self.show_document(document)
         else:
             self.write(escape_control(text))
 
-    def summarize(self, lines: Iterable[str], document: Mapping[str, Any]) -> None:
+    def summarize(self, lines: Iterable[str], document: JsonMapping) -> None:
         """Print notes about a result that is files, or with `--json` one JSON object."""
         if self.json:
             self.show_document(document)

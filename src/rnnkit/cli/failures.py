@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import typer
 
-from rnnkit.cli import suggestions, worker
+from rnnkit.cli import processes, suggestions
 from rnnkit.cli.console import RED, YELLOW, write_line
 from rnnkit.errors import ConfigError, Interrupted, RnnkitError, UsageError
 from rnnkit.options.declare import did_you_mean
@@ -52,8 +52,8 @@ def guard(work: Callable[[], int | None], debug: bool) -> int:
         if (number := signals.take_pending()) and not isinstance(failure, Interrupted):
             failure = _STOPS[number]()  # whatever the signal's exception was turned into on its way
         text, code = explain(failure)
-        if worker.is_reporting_rank():
-            _speak(*((text, worker.mark("error:")) if is_error(failure) else (worker.mark(text),)))
+        if processes.is_reporting_rank():
+            _speak(*((text, processes.mark("error:")) if is_error(failure) else (processes.mark(text),)))
         return code
 
 

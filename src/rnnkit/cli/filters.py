@@ -1,26 +1,38 @@
-"""Lines in, lines out: how what a stage yields is written to where it belongs."""
+"""Commands that write a line of output for each line of input, as they go."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from rnnkit.cli import failures
 from rnnkit.cli.console import Console
 from rnnkit.io.atomic import atomic_file
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import STDIN
 
 
-def announce(files: Sequence[Path], console: Console) -> None:
-    """Say what is waited for, where a person would have to type it."""
+class Answer(Protocol):
+    """An answer to a question; one without an answer has the attribute `error`."""
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The answer for people."""
+
+    def as_dict(self) -> JsonObject:
+        """The answer as JSON."""
+
+
+def note_terminal_input(files: Sequence[Path], console: Console) -> None:
+    """Note that lines are read from the terminal, where a user has to type them."""
     if STDIN in files and sys.stdin.isatty():
         console.note("reading lines from the terminal; Ctrl-D ends")
 
 
-def pour(lines: Iterable[str], output: Path, console: Console) -> None:
-    """Write lines as they come: to standard output, or to a file that is there only when it is whole."""
+def write_lines(lines: Iterable[str], output: Path, console: Console) -> None:
+    """Write lines as they come to standard output, or to a file that appears when it is complete."""
     if output == STDIN:
         for line in lines:
             console.write(line)
@@ -30,17 +42,17 @@ def pour(lines: Iterable[str], output: Path, console: Console) -> None:
             file.write(f"{line}\n")
 
 
-def answer(answers: Iterable[Any], as_json: bool, apart: bool, console: Console) -> int:
-    """Write answers as they come, and say on standard error why a question has none.
+def write_answers(answers: Iterable[Answer], as_json: bool, apart: bool, console: Console) -> int:
+    """Write answers as they come, and the error of a question that has none to standard error.
 
     Args:
-        answers: Each with `lines` and `as_dict()`; one that is none has an `error`.
+        answers: Each with `lines` and `as_dict()`; or with an `error`.
         as_json: One object a line instead of the lines.
-        apart: Whether a blank line parts two answers.
+        apart: Whether a blank line separates two answers.
         console: Where they go.
 
     Returns:
-        The exit code: whether all questions were answered.
+        The exit code: 1 if a question has no answer.
     """
     code, first = failures.DONE, True
     for each in answers:
@@ -52,7 +64,7 @@ def answer(answers: Iterable[Any], as_json: bool, apart: bool, console: Console)
         for line in () if as_json else lines:
             console.show(line)
         first = first and not lines
-        if getattr(each, "error", None) is not None:
-            failures.print_error(each.error)
+        if (error := getattr(each, "error", None)) is not None:
+            failures.print_error(error)
             code = failures.FAILED
     return code

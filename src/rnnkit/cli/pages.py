@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Literal, Protocol
 
 import typer.core
 
@@ -15,7 +16,7 @@ FIRST, LAST = ("Arguments", "Data"), ("Output", "Parallel processing", "Command"
 """Panels with a fixed position; the others keep the order of their declaration, in between."""
 
 
-def markup_mode() -> Any:
+def markup_mode() -> Literal["rich"] | None:
     """Typer's `rich_markup_mode`: Rich on a terminal, plain text elsewhere and without color."""
     plain = not sys.stdout.isatty() or os.environ.get("TERM") == "dumb" or bool(os.environ.get("NO_COLOR"))
     return None if plain else "rich"
@@ -41,7 +42,20 @@ def position(panel: str) -> int:
     return FIRST.index(panel) - len(FIRST) if panel in FIRST else LAST.index(panel) + 1 if panel in LAST else 0
 
 
-def _write_panels(records: list[tuple[str, tuple[str, str]]], formatter: Any) -> None:
+class Formatter(Protocol):
+    """What Typer writes plain help with."""
+
+    def section(self, name: str) -> AbstractContextManager[None]:
+        """A heading, and indented lines below it."""
+
+    def write_dl(self, rows: list[tuple[str, str]]) -> None:
+        """Write terms and their explanations in two columns."""
+
+    def write(self, string: str) -> None:
+        """Write a text as it is."""
+
+
+def _write_panels(records: list[tuple[str, tuple[str, str]]], formatter: Formatter) -> None:
     panels: dict[str, list[tuple[str, str]]] = {}
     for panel, record in records:
         panels.setdefault(panel, []).append(record)
@@ -50,7 +64,7 @@ def _write_panels(records: list[tuple[str, tuple[str, str]]], formatter: Any) ->
             formatter.write_dl(rows)
 
 
-def _write_example(text: str | None, formatter: Any) -> None:
+def _write_example(text: str | None, formatter: Formatter) -> None:
     if text:
         with formatter.section("Example"):
             for line in text.splitlines():
@@ -60,13 +74,13 @@ def _write_example(text: str | None, formatter: Any) -> None:
 class CommandPage(typer.core.TyperCommand):
     """A command whose plain help has panels."""
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
+    def format_options(self, ctx: Any, formatter: Formatter) -> None:
         """Write the options of each panel."""
         found = [(parameter, parameter.get_help_record(ctx)) for parameter in self.get_params(ctx)]
         records = [(getattr(each, "rich_help_panel", None) or "Command", row) for each, row in found if row is not None]
         _write_panels(records, formatter)
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+    def format_epilog(self, ctx: Any, formatter: Formatter) -> None:
         """Write the example, line by line."""
         _write_example(self.epilog, formatter)
 
@@ -74,7 +88,7 @@ class CommandPage(typer.core.TyperCommand):
 class GroupPage(typer.core.TyperGroup):
     """The command `rnnkit`, whose plain help has panels of commands."""
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
+    def format_options(self, ctx: Any, formatter: Formatter) -> None:
         """Write the commands of each panel, then the options."""
         commands: Any = self.commands.values()
         rows = [(each.rich_help_panel, (each.name, each.help or "")) for each in commands if not each.hidden]
@@ -82,6 +96,6 @@ class GroupPage(typer.core.TyperGroup):
         found = [parameter.get_help_record(ctx) for parameter in self.get_params(ctx)]
         _write_panels([("Options", row) for row in found if row is not None], formatter)
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+    def format_epilog(self, ctx: Any, formatter: Formatter) -> None:
         """Write the example, line by line."""
         _write_example(self.epilog, formatter)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rnnkit.errors import ArtefactError
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
+
+if TYPE_CHECKING:
+    from rnnkit.stages.outputs import Options
 
 FOLDERS = {"model": "model", "models": "model", "data": "data", "tokenizer": "tokenizer", "vectors": "embeddings"}
 """Options that name the folder of an artefact, and its name in a workspace."""
@@ -17,7 +20,7 @@ MADE_BY = {"model": "train", "data": "align", "tokenizer": "tokenize", "embeddin
 """The command that makes each."""
 
 
-def check(options: Any) -> None:
+def check(options: Options) -> None:
     """Check the folders among the options of a command.
 
     Raises:

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.decoding.beam_selection import (
+    ActiveConstraint,
     BeamCandidates,
     BeamSelection,
     dynamic_beam_allocation,
@@ -210,7 +211,7 @@ def _select_candidates(search: _SearchContext[S], beams: _ActiveBeams[S], log_p_
     if lexical is None or options.groups > 1:
         return select_diverse(candidates, options.beam // options.groups, options.diversity, beams.free_slots_BG)
     return dynamic_beam_allocation(
-        lexical, candidates, log_p_BKV, beams.log_p_BK, partial, options.beam, beams.free_slots_BG
+        ActiveConstraint(lexical, partial), candidates, log_p_BKV, beams.log_p_BK, options.beam, beams.free_slots_BG
     )
 
 

@@ -19,6 +19,7 @@ hypotheses together or chunks, C tokens of a chunk, R tokens after the last whol
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -116,26 +117,32 @@ def select_diverse(candidates: BeamCandidates, group_size: int, penalty: float, 
     return BeamSelection(*(torch.cat(column, dim=1) for column in zip(*columns, strict=True)))
 
 
+class ActiveConstraint(NamedTuple):
+    """Lexical constraints of a batch, and the hypotheses that are to satisfy them."""
+
+    lexical: LexicalConstraints
+    partial: PartialHypotheses
+
+
 def dynamic_beam_allocation(
-    lexical: LexicalConstraints,
+    constraint: ActiveConstraint,
     candidates: BeamCandidates,
     log_p_BKV: Tensor,
     parent_log_p_BK: Tensor,
-    partial: PartialHypotheses,
     beam: int,
     free_slots_BG: Tensor,
 ) -> BeamSelection:
     """Select the best candidate of each bank in turn until the slots are full.
 
     Args:
-        lexical: The lexical constraints.
+        constraint: The lexical constraints and the hypotheses.
         candidates: Most probable extensions; those that continue a constraint are added here.
         log_p_BKV: Log-probabilities of the next token.
         parent_log_p_BK: Log-probabilities of the hypotheses.
-        partial: The hypotheses.
         beam: Beam size.
         free_slots_BG: Slots that no finished hypothesis occupies; one group.
     """
+    lexical, partial = constraint
     progress = lexical.progress(partial)
     next_BKG, _ = lexical.next_tokens(progress, partial.sentence_B, partial.next_length == 1)
     next_log_p_BKG = log_p_BKV.gather(-1, next_BKG.to(log_p_BKV.device)).cpu().double() + parent_log_p_BK.unsqueeze(-1)

@@ -13,18 +13,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from rnnkit.decoding.constraints import Constraints
-from rnnkit.decoding.stepper import SearchHypothesis, Stepper
+from rnnkit.decoding.stepper import AnyStepper, SearchHypothesis, Stepper
 from rnnkit.text import special_tokens
 
 TokenSequence = tuple[int, ...]
 
-States = tuple[Any, ...]
+S = TypeVar("S")
+
+States = tuple[object, ...]
 """States of several steppers, in their order."""
 
 
@@ -35,7 +37,7 @@ class Ensemble:
         steppers: Steppers over the same batch. Attention weights, if any, are over the same source tokens.
     """
 
-    def __init__(self, steppers: Sequence[Stepper[Any]]) -> None:
+    def __init__(self, steppers: Sequence[AnyStepper]) -> None:
         self._steppers = tuple(steppers)
 
     def start(self) -> States:
@@ -68,7 +70,7 @@ class ShallowFusion:
         weights: Weights of the language models, above 0.
     """
 
-    def __init__(self, stepper: Stepper[Any], fusion_models: Sequence[Stepper[Any]], weights: Sequence[float]) -> None:
+    def __init__(self, stepper: AnyStepper, fusion_models: Sequence[AnyStepper], weights: Sequence[float]) -> None:
         self._steppers = (stepper, *fusion_models)
         self._weights = tuple(weights)
 
@@ -89,7 +91,7 @@ class ShallowFusion:
         return _select_states(self._steppers, state, sentence_B, row_BK)
 
 
-class RemappedStepper:
+class RemappedStepper(Generic[S]):
     """A language model presented with the ids of another vocabulary.
 
     Args:
@@ -98,26 +100,26 @@ class RemappedStepper:
             probability of <unk>.
     """
 
-    def __init__(self, stepper: Stepper[Any], id_V: Tensor) -> None:
+    def __init__(self, stepper: Stepper[S], id_V: Tensor) -> None:
         self._stepper = stepper
         self._id_V = id_V
 
-    def start(self) -> Any:
+    def start(self) -> S:
         """See `Stepper.start`."""
         return self._stepper.start()
 
-    def step(self, token_BK: Tensor, state: Any) -> tuple[Tensor, Any, Tensor | None]:
+    def step(self, token_BK: Tensor, state: S) -> tuple[Tensor, S, Tensor | None]:
         """See `Stepper.step`."""
         mapped_BK = self._id_V.to(token_BK.device)[token_BK]
         log_p_BKW, next_state, weights_BKS = self._stepper.step(mapped_BK, state)
         return log_p_BKW.index_select(-1, self._id_V.to(log_p_BKW.device)), next_state, weights_BKS
 
-    def select(self, state: Any, sentence_B: Tensor, row_BK: Tensor) -> Any:
+    def select(self, state: S, sentence_B: Tensor, row_BK: Tensor) -> S:
         """See `Stepper.select`."""
         return self._stepper.select(state, sentence_B, row_BK)
 
 
-class ExtendedVocabularyStepper:
+class ExtendedVocabularyStepper(Generic[S]):
     """A stepper over a vocabulary extended by the out-of-vocabulary tokens of each source.
 
     Each additional token has the probability of <unk>. Beside a translation model, which decides between these tokens,
@@ -129,28 +131,28 @@ class ExtendedVocabularyStepper:
         oov: Number of additional tokens.
     """
 
-    def __init__(self, stepper: Stepper[Any], size: int, oov: int) -> None:
+    def __init__(self, stepper: Stepper[S], size: int, oov: int) -> None:
         self._stepper = stepper
         self._size = size
         self._oov = oov
 
-    def start(self) -> Any:
+    def start(self) -> S:
         """See `Stepper.start`."""
         return self._stepper.start()
 
-    def step(self, token_BK: Tensor, state: Any) -> tuple[Tensor, Any, Tensor | None]:
+    def step(self, token_BK: Tensor, state: S) -> tuple[Tensor, S, Tensor | None]:
         """See `Stepper.step`."""
         known_BK = token_BK.masked_fill(token_BK >= self._size, special_tokens.UNK)
         log_p_BKV, state, weights_BKS = self._stepper.step(known_BK, state)
         oov_BKX = log_p_BKV[..., special_tokens.UNK : special_tokens.UNK + 1].expand(-1, -1, self._oov)
         return torch.cat([log_p_BKV, oov_BKX], dim=-1), state, weights_BKS
 
-    def select(self, state: Any, sentence_B: Tensor, row_BK: Tensor) -> Any:
+    def select(self, state: S, sentence_B: Tensor, row_BK: Tensor) -> S:
         """See `Stepper.select`."""
         return self._stepper.select(state, sentence_B, row_BK)
 
 
-def _select_states(steppers: Sequence[Stepper[Any]], state: States, sentence_B: Tensor, row_BK: Tensor) -> States:
+def _select_states(steppers: Sequence[AnyStepper], state: States, sentence_B: Tensor, row_BK: Tensor) -> States:
     pairs = zip(steppers, state, strict=True)
     return tuple(stepper.select(one, sentence_B, row_BK) for stepper, one in pairs)
 
@@ -167,7 +169,7 @@ class Direction:
         weight: Their share of all models, from 0 to 1.
     """
 
-    stepper: Stepper[Any]
+    stepper: AnyStepper
     right_to_left: bool = False
     weight: float = 1.0
 

@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +25,7 @@ from rnnkit.decoding.beam_search import beam_search, greedy_search
 from rnnkit.decoding.constraints import ConstrainedStepper
 from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
-from rnnkit.decoding.stepper import SearchHypothesis, SearchOptions, Stepper, forbidden_ids
+from rnnkit.decoding.stepper import AnyStepper, SearchHypothesis, SearchOptions, forbidden_ids
 from rnnkit.models.lm_store import LoadedMaskedLM
 from rnnkit.text import special_tokens
 from rnnkit.text.lines import replace_line_ends
@@ -40,7 +39,7 @@ BLOCK_LINES = 2000
 DEFAULT_MAX_LENGTH = 50
 """Maximum length of a continuation in tokens, unless it is given."""
 
-PromptReader = Callable[[Sequence[Sequence[int]]], Stepper[Any]]
+PromptReader = Callable[[Sequence[Sequence[int]]], AnyStepper]
 """Processes prompts of equal length (ids without EOS) and returns the stepper after them."""
 
 

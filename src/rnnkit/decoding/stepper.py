@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -55,6 +55,10 @@ class Stepper(Protocol[S]):
     def select(self, state: S, sentence_B: Tensor, row_BK: Tensor) -> S:
         """Return the state of the given sentences, with the given hypotheses of each, in this order."""
         ...
+
+
+AnyStepper = Stepper[Any]
+"""A stepper whose kind of state only it knows."""
 
 
 @runtime_checkable

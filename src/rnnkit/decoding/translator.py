@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.decoding.ensemble import Direction, Ensemble, ExtendedVocabularyStepper, RemappedStepper, ShallowFusion
-from rnnkit.decoding.stepper import Stepper
+from rnnkit.decoding.stepper import AnyStepper
 from rnnkit.errors import ArtefactError
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io import manifest
@@ -32,7 +32,7 @@ from rnnkit.text.vocabulary import Vocabulary
 T = TypeVar("T")
 R = TypeVar("R")
 
-FusionModel = Callable[[int], Stepper[Any]]
+FusionModel = Callable[[int], AnyStepper]
 """Returns the stepper of a language model for a number of empty prompts."""
 
 _ENSEMBLE_HINT = "train the models of an ensemble on the same data"
@@ -105,7 +105,7 @@ class TranslationEnsemble:
             if models
         )
 
-    def _combine(self, models: Sequence[LoadedSeq2Seq], source_BS: Tensor, lengths_B: Tensor) -> Stepper[Any]:
+    def _combine(self, models: Sequence[LoadedSeq2Seq], source_BS: Tensor, lengths_B: Tensor) -> AnyStepper:
         """Encode a batch with the models of one direction and combine their steppers."""
         steppers = []
         for model in models:
@@ -115,10 +115,10 @@ class TranslationEnsemble:
                 ids = self.shortlist.batch_candidates(source_BS.numpy())
                 candidates = VocabularyShortlist.from_members(*(torch.from_numpy(part).to(device) for part in ids))
             steppers.append(TranslationStepper(model.network, source_BS.to(device), lengths_B.to(device), candidates))
-        stepper: Stepper[Any] = steppers[0] if len(steppers) == 1 else Ensemble(steppers)
+        stepper: AnyStepper = steppers[0] if len(steppers) == 1 else Ensemble(steppers)
         if not self.fusion_models:
             return stepper
-        fusion_models: list[Stepper[Any]] = [start(len(lengths_B)) for start in self.fusion_models]
+        fusion_models: list[AnyStepper] = [start(len(lengths_B)) for start in self.fusion_models]
         size = len(self.main.target_vocabulary)
         if (oov := int(source_BS.max()) + 1 - size) > 0 and self.copies:
             fusion_models = [ExtendedVocabularyStepper(one, size, oov) for one in fusion_models]
@@ -150,23 +150,31 @@ def decode_ids(vocabulary: Vocabulary, ids: Iterable[int], oov: Sequence[str] = 
     return [vocabulary.tokens[index] if index < size else oov[index - size] for index in ids]
 
 
+@dataclass(frozen=True)
+class TranslatorFiles:
+    """Directories of the models that translate together.
+
+    Attributes:
+        models: Directories of the translation models.
+        checkpoint: Checkpoint to load: best, last or average.
+        fusion: Directories of neural or n-gram language models, with their weights.
+        shortlist: Directory of a vocabulary shortlist.
+    """
+
+    models: Sequence[Path]
+    checkpoint: str
+    fusion: Sequence[tuple[Path, float]] = ()
+    shortlist: Path | None = None
+
+
 def load_translator(
-    model_dirs: Sequence[Path],
-    checkpoint: str,
-    fusion: Sequence[tuple[Path, float]],
-    device: torch.device,
-    shortlist: Path | None = None,
-    int8: bool = False,
-    listen: Listener = null_listener,
+    files: TranslatorFiles, device: torch.device, int8: bool = False, listen: Listener = null_listener
 ) -> TranslationEnsemble:
     """Load translation models, and language models for shallow fusion.
 
     Args:
-        model_dirs: Directories of the translation models.
-        checkpoint: Checkpoint to load: best, last or average.
-        fusion: Directories of neural or n-gram language models, with their weights.
+        files: The models.
         device: Device of the networks.
-        shortlist: Directory of a vocabulary shortlist.
         int8: Whether the translation models use int8 dynamic quantization.
         listen: Receives warnings about tokens that only one of two models has.
 
@@ -177,14 +185,14 @@ def load_translator(
             mechanism and cannot use it.
         FormatError: A file is damaged; names the file.
     """
-    models = tuple(store.load_seq2seq(folder, checkpoint, device) for folder in model_dirs)
-    for folder in model_dirs[1:]:
-        _check_compatible(model_dirs[0], folder)
-    fusion_models = [_load_fusion_model(models[0], folder, device, listen) for folder, _ in fusion]
+    models = tuple(store.load_seq2seq(folder, files.checkpoint, device) for folder in files.models)
+    for folder in files.models[1:]:
+        _check_compatible(files.models[0], folder)
+    fusion_models = [_load_fusion_model(models[0], folder, device, listen) for folder, _ in files.fusion]
     for model in models:
         model.network.prepare_for_inference(int8)
-    opened = None if shortlist is None else _load_shortlist(shortlist, models)
-    return TranslationEnsemble(models, tuple(fusion_models), tuple(weight for _, weight in fusion), opened)
+    shortlist = None if files.shortlist is None else _load_shortlist(files.shortlist, models)
+    return TranslationEnsemble(models, tuple(fusion_models), tuple(weight for _, weight in files.fusion), shortlist)
 
 
 def _load_shortlist(folder: Path, models: Sequence[LoadedSeq2Seq]) -> Shortlist:

@@ -10,13 +10,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, Status, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import Repairs
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import STDIN
 from rnnkit.text.lines import read_lines
 
@@ -73,7 +74,7 @@ class FailedQuery:
     error: RnnkitError | None = None
     lines: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the JSON object of this query."""
         return {"question": self.query, "error": self.error.what if self.error else None}
 
@@ -90,7 +91,7 @@ class RepairReport:
     repairs: Repairs
     lines: tuple[str, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the JSON object."""
         return {"repairs": self.repairs.as_dict()}
 

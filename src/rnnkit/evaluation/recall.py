@@ -30,7 +30,6 @@ from rnnkit.data.batch_sampler import Ids
 from rnnkit.errors import Interrupted, TrainingError
 from rnnkit.evaluation import gradient_profile
 from rnnkit.evaluation.perplexity import single_thread
-from rnnkit.events import null_listener
 from rnnkit.json_types import JsonMapping
 from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.nn.kinds import Initialization, LanguageArch
@@ -38,7 +37,7 @@ from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings
 from rnnkit.training.schedules import Schedule
 from rnnkit.training.task import StepReport
-from rnnkit.training.trainer import Trainer, TrainingPlan
+from rnnkit.training.trainer import Trainer, TrainingContext, TrainingPlan
 
 BATCH_SIZE = 32
 LEARNING_RATE = 3e-3
@@ -255,7 +254,8 @@ def _train_on_span(
     while steps < settings.budget:
         wanted = min(EVALUATION_INTERVAL, settings.budget - steps)
         plan = TrainingPlan(wanted, wanted, report_every=wanted + 1, save_seconds=math.inf, save_at_end=False)
-        loop = Trainer(task, batches, Schedule("constant", LEARNING_RATE, 0, wanted), plan, folder, None, null_listener)
+        schedule = Schedule("constant", LEARNING_RATE, 0, wanted)
+        loop = Trainer(task, batches, schedule, plan, None, TrainingContext(folder))
         try:
             loop.run()
         except Interrupted as stop:

@@ -213,9 +213,7 @@ def build_hash_table(word_bytes: UInt8Array, word_offsets: Int64Array, capacity:
 @kernel
 def parse_entries(
     text: UInt8Array,
-    word_bytes: UInt8Array,
-    word_offsets: Int64Array,
-    table: Int32Array,
+    words: tuple[UInt8Array, Int64Array, Int32Array],
     highest_order: bool,
     words_MK: Int32Array,
     log10_M: Float32Array,
@@ -225,9 +223,8 @@ def parse_entries(
 
     Args:
         text: Complete lines, each ending with LF or CR LF.
-        word_bytes: Bytes of all known words, concatenated.
-        word_offsets: Offset of each word in `word_bytes`, and the total.
-        table: Hash table from `build_hash_table`.
+        words: Bytes of all known words, concatenated; offset of each word in them, and the total; hash table from
+            `build_hash_table`.
         highest_order: Whether these n-grams have the highest order, and thus no back-off weight.
         words_MK: Output: words of each entry.
         log10_M: Output: base-10 log-probabilities.
@@ -236,6 +233,7 @@ def parse_entries(
     Returns:
         The number of entries parsed, and their size in bytes.
     """
+    word_bytes, word_offsets, table = words
     at, entry = 0, 0
     while at < len(text) and entry < len(words_MK):
         value, end = parse_number(text, at)

@@ -7,6 +7,7 @@ group of kernels.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import operator
 import re
 import sys
@@ -15,15 +16,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import llvmlite
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.core import caching, compiler
+from numba.core.base import BaseContext
+from numba.core.codegen import Codegen
 from numba.core.serialize import dumps
-from numba.extending import lower_builtin, type_callable
+from numba.core.typing import Signature
+from numba.extending import intrinsic, lower_builtin, type_callable
 from numpy.typing import NDArray
 
 from rnnkit.errors import ConfigError
@@ -40,7 +45,8 @@ Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 """Arrays that kernels take, named after their element type."""
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Compiler:
 
     def _compile(self, function: F, forceinline: bool) -> F:
         require_compiler()
-        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": forceinline}
+        options: dict[str, object] = {"nogil": True, "error_model": "numpy", "forceinline": forceinline}
         options |= {"fastmath": _REASSOCIATION_FLAGS} if self.reassociate else {}
         options |= {} if self.allocates else {"_nrt": False}
         compiled: F = numba.njit(**options)(function)
@@ -110,7 +116,7 @@ class DiskCache:
         source_dir: Directory of its sources.
     """
 
-    def __init__(self, function: Callable[..., Any], source_dir: Path) -> None:
+    def __init__(self, function: Callable[..., object], source_dir: Path) -> None:
         self._function = function
         self._source_dir = source_dir
 
@@ -119,7 +125,7 @@ class DiskCache:
         """Directory of the files; empty if there is none."""
         return str(kernel_cache.cache_dir(self._store.user_dir) or "")
 
-    def load_overload(self, signature: Any, target_context: Any) -> Any:
+    def load_overload(self, signature: Signature, target_context: BaseContext) -> compiler.CompileResult | None:
         """Load the code compiled for a signature; None if it is not cached."""
         target_context.refresh()
         name, origin = self._identify(signature, target_context.codegen())
@@ -133,7 +139,7 @@ class DiskCache:
         kernel_cache.report_compilation()
         return None
 
-    def save_overload(self, signature: Any, result: Any) -> None:
+    def save_overload(self, signature: Signature, result: compiler.CompileResult) -> None:
         """Store the code compiled for a signature, if it can be serialized."""
         if result.library.has_dynamic_globals or any(not lifted.can_cache for lifted in result.lifted):
             return
@@ -151,7 +157,7 @@ class DiskCache:
         path_hash = hashlib.sha256(str(self._source_dir).encode()).hexdigest()[:16]
         return kernel_cache.KernelStore(str(numba.config.CACHE_DIR or ""), f"{self._source_dir.name}-{path_hash}")
 
-    def _identify(self, signature: Any, codegen: Any) -> tuple[str, str]:
+    def _identify(self, signature: Signature, codegen: Codegen) -> tuple[str, str]:
         """Return the file name and the checksum of everything that the compiled code depends on.
 
         The name does not depend on the sources, so that a new version replaces the files of an older one.
@@ -187,7 +193,18 @@ def _hash_sources(source_dir: Path) -> str:
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
-def define_operators(vector: type[types.Type], flags: Sequence[str]) -> None:
+class VectorType(types.Type):
+    """The Numba type of vectors of float32 lanes. In kernels, which Numba types itself, it annotates their values."""
+
+    if TYPE_CHECKING:
+
+        def __add__(self, other: Self) -> Self: ...
+        def __sub__(self, other: Self) -> Self: ...
+        def __mul__(self, other: Self) -> Self: ...
+        def __truediv__(self, other: Self) -> Self: ...
+
+
+def define_operators(vector: type[VectorType], flags: Sequence[str]) -> None:
     """Define `+`, `-`, `*` and `/` of two vectors of one type as one LLVM instruction each.
 
     Args:
@@ -204,13 +221,50 @@ def define_operators(vector: type[types.Type], flags: Sequence[str]) -> None:
 
 
 def _define_operator(
-    vector: type[types.Type], symbol: Callable[[Any, Any], Any], instruction: str, flags: Sequence[str]
+    vector: type[VectorType], symbol: Callable[[T, T], T], instruction: str, flags: Sequence[str]
 ) -> None:
-    def type_of(context: Any) -> Callable[[Any, Any], Any]:
+    def type_of(context: BaseContext) -> Callable[[types.Type, types.Type], types.Type | None]:
         return lambda a, b: a if isinstance(a, vector) and a is b else None
 
-    def lower(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        return getattr(builder, instruction)(*arguments, flags=flags)
+    def lower(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, values: Sequence[ir.Value]
+    ) -> ir.Value:
+        return getattr(builder, instruction)(*values, flags=flags)
 
     type_callable(symbol)(type_of)
     lower_builtin(symbol, vector, vector)(lower)
+
+
+def emit(result: T, *parameters: types.Type | None) -> Callable[[Callable[..., ir.Value | None]], Callable[..., T]]:
+    """Return a decorator that makes an intrinsic of a function that emits LLVM IR.
+
+    The function takes the builder and the value of each argument, and returns that of the result, or None.
+
+    Args:
+        result: Numba type of the result.
+        parameters: Numba types of the arguments; None for any type. Of an array, the function gets the address.
+    """
+
+    def decorate(function: Callable[..., ir.Value | None]) -> Callable[..., T]:
+        def define(typing: BaseContext, *given: types.Type) -> tuple[Signature, Callable[..., ir.Value]]:
+            wanted = [given[index] if kind is None else kind for index, kind in enumerate(parameters)]
+            return result(*wanted), generate  # type: ignore[operator]
+
+        def generate(
+            context: BaseContext, builder: ir.IRBuilder, signature: Signature, values: Sequence[ir.Value]
+        ) -> ir.Value:
+            plain = [
+                context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
+                for kind, value in zip(signature.args, values, strict=True)
+            ]
+            emitted = function(builder, *plain)
+            return context.get_dummy_value() if emitted is None else emitted
+
+        own = list(inspect.signature(function).parameters.values())[1:]  # without the builder
+        typing = inspect.Parameter("typing", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        define.__signature__ = inspect.Signature([typing, *own])  # type: ignore[attr-defined]
+        define.__name__, define.__doc__, define.__module__ = function.__name__, function.__doc__, function.__module__
+        compiled: Callable[..., T] = intrinsic(define)
+        return compiled
+
+    return decorate

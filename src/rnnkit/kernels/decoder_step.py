@@ -16,12 +16,14 @@ above the worst of the top k, 64 at a time; the row is then in the cache for the
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnkit.kernels.simd import (
     WIDTH,
+    Float32x16,
     broadcast,
     exp,
     load,
@@ -37,7 +39,7 @@ from rnnkit.kernels.simd import (
     write_float32,
     write_int64,
 )
-from rnnkit.kernels.threads import FIRST_FIELD, TASKS, inlined, next_task
+from rnnkit.kernels.threads import FIRST_FIELD, TASKS, Arguments, inlined, next_task
 
 _GROUP = 4 * WIDTH
 """Elements that are processed together: four independent chains hide the latency of multiply-add."""
@@ -60,7 +62,7 @@ Each task is a range of rows.
 
 
 @inlined
-def _run_rows(args: Any, cell: Any, gates: int) -> None:
+def _run_rows(args: Arguments, cell: Callable[..., None], gates: int) -> None:
     """Compute all rows; `cell(args, product, hidden, before, after)` computes one."""
     width = gates * args[SIZE]
     task = next_task(args)
@@ -73,19 +75,19 @@ def _run_rows(args: Any, cell: Any, gates: int) -> None:
 
 
 @inlined
-def _preactivation(product: int, hidden: int, index: int, remaining: int) -> Any:
+def _preactivation(product: int, hidden: int, index: int, remaining: int) -> Float32x16:
     return load(product, index, remaining, False) + load(hidden, index, remaining, False)
 
 
 @inlined
-def _rnn_cell(args: Any, product: int, hidden: int, before: int, after: int) -> None:
+def _rnn_cell(args: Arguments, product: int, hidden: int, before: int, after: int) -> None:
     size = args[SIZE]
     for j in range(0, size, WIDTH):
         store(args[AFTER], after + j, tanh(_preactivation(product, hidden, j, size - j)), size - j, False)
 
 
 @inlined
-def _lstm_cell(args: Any, product: int, hidden: int, before: int, after: int) -> None:
+def _lstm_cell(args: Arguments, product: int, hidden: int, before: int, after: int) -> None:
     size = args[SIZE]
     for j in range(0, size, WIDTH):
         remaining = size - j
@@ -99,7 +101,7 @@ def _lstm_cell(args: Any, product: int, hidden: int, before: int, after: int) ->
 
 
 @inlined
-def _gru_cell(args: Any, product: int, hidden: int, before: int, after: int) -> None:
+def _gru_cell(args: Arguments, product: int, hidden: int, before: int, after: int) -> None:
     size = args[SIZE]
     for j in range(0, size, WIDTH):
         remaining = size - j
@@ -110,17 +112,17 @@ def _gru_cell(args: Any, product: int, hidden: int, before: int, after: int) -> 
         store(args[AFTER], after + j, h, remaining, False)
 
 
-def step_rnn(args: Any) -> None:
+def step_rnn(args: Arguments) -> None:
     """Compute one step of an RNN layer."""
     _run_rows(args, _rnn_cell, 1)
 
 
-def step_lstm(args: Any) -> None:
+def step_lstm(args: Arguments) -> None:
     """Compute one step of an LSTM layer."""
     _run_rows(args, _lstm_cell, 4)
 
 
-def step_gru(args: Any) -> None:
+def step_gru(args: Arguments) -> None:
     """Compute one step of a GRU layer, reset gate after the product."""
     _run_rows(args, _gru_cell, 3)
 
@@ -146,7 +148,7 @@ Each of the B tasks is a sentence.
 """
 
 
-def attend(args: Any) -> None:
+def attend(args: Arguments) -> None:
     """Attend; each task is a sentence. Each slice of its memory meets all queries while it is in the cache."""
     queries, positions, size, value_size = args[QUERIES], args[POSITIONS], args[KEY_SIZE], args[VALUE_SIZE]
     scale = read_float32(args[SCALE], 0)
@@ -170,15 +172,16 @@ def attend(args: Any) -> None:
         for i in range(0, whole, _GROUP):
             for k in range(queries):
                 context = offset(contexts, k * value_size, False)
-                _weighted_sum(offset(weights, k * positions, False), values, length, value_size, context, i, _GROUP)
+                row, part = offset(weights, k * positions, False), offset(values, i, False)
+                _weighted_sum(row, part, length, value_size, offset(context, i, False), _GROUP)
         for k in range(queries):
-            context, row = offset(contexts, k * value_size, False), offset(weights, k * positions, False)
-            _weighted_sum(row, values, length, value_size, context, whole, value_size - whole)
+            context, row = offset(contexts, k * value_size + whole, False), offset(weights, k * positions, False)
+            _weighted_sum(row, offset(values, whole, False), length, value_size, context, value_size - whole)
         task = next_task(args)
 
 
 @inlined
-def _dot(left: int, right: int, size: int) -> Any:
+def _dot(left: int, right: int, size: int) -> np.float32:
     """Compute the dot product of two vectors."""
     sums, whole = broadcast(_ZERO), size - size % _GROUP
     for i in range(0, whole, _GROUP):
@@ -189,7 +192,7 @@ def _dot(left: int, right: int, size: int) -> Any:
 
 
 @inlined
-def _products(left: int, right: int, i: int, count: int) -> Any:
+def _products(left: int, right: int, i: int, count: int) -> Float32x16:
     """Multiply up to `count` elements of two vectors from index i on, at most a group, and sum them into one vector."""
     j, k, m = i + WIDTH, i + 2 * WIDTH, i + 3 * WIDTH
     a = load(left, i, count, False) * load(right, i, count, False)
@@ -215,20 +218,19 @@ def _softmax(scores: int, length: int) -> None:
 
 
 @inlined
-def _weighted_sum(weights: int, values: int, length: int, size: int, context: int, i: int, count: int) -> None:
-    """Compute `count` elements of a context from index i on, at most a group."""
-    j, k, m = i + WIDTH, i + 2 * WIDTH, i + 3 * WIDTH
+def _weighted_sum(weights: int, values: int, length: int, size: int, context: int, count: int) -> None:
+    """Compute the first `count` elements of a context, at most a group, from the rows of `values` of this size."""
     a, b, c, d = broadcast(_ZERO), broadcast(_ZERO), broadcast(_ZERO), broadcast(_ZERO)
     for s in range(length):
         weight, value = broadcast(read_float32(weights, s)), offset(values, s * size, False)
-        a = a + weight * load(value, i, count, False)
-        b = b + weight * load(value, j, count - WIDTH, False)
-        c = c + weight * load(value, k, count - 2 * WIDTH, False)
-        d = d + weight * load(value, m, count - 3 * WIDTH, False)
-    store(context, i, a, count, False)
-    store(context, j, b, count - WIDTH, False)
-    store(context, k, c, count - 2 * WIDTH, False)
-    store(context, m, d, count - 3 * WIDTH, False)
+        a = a + weight * load(value, 0, count, False)
+        b = b + weight * load(value, WIDTH, count - WIDTH, False)
+        c = c + weight * load(value, 2 * WIDTH, count - 2 * WIDTH, False)
+        d = d + weight * load(value, 3 * WIDTH, count - 3 * WIDTH, False)
+    store(context, 0, a, count, False)
+    store(context, WIDTH, b, count - WIDTH, False)
+    store(context, 2 * WIDTH, c, count - 2 * WIDTH, False)
+    store(context, 3 * WIDTH, d, count - 3 * WIDTH, False)
 
 
 COLUMNS, COUNT, EXCLUDED, LOGITS, MASK, SENTENCES, BEST, IDS, LOG_SUMS = range(ROWS + 1, ROWS + 10)
@@ -246,7 +248,37 @@ Each task is a range of rows.
 """
 
 
-def topk_log_sum_exp(args: Any) -> None:
+class LogitRow(NamedTuple):
+    """A row of logits.
+
+    Attributes:
+        logits: Its address.
+        mask: Address of what is added to it; 0 for no mask.
+        columns: Number of logits.
+    """
+
+    logits: int
+    mask: int
+    columns: int
+
+
+class TopK(NamedTuple):
+    """The best logits so far.
+
+    Attributes:
+        best: Address of the logits, in descending order.
+        ids: Address of their columns.
+        k: Their number.
+        excluded: Bits of the columns below 64 that must not be among them.
+    """
+
+    best: int
+    ids: int
+    k: int
+    excluded: int
+
+
+def topk_log_sum_exp(args: Arguments) -> None:
     """Compute top k and log-sum-exp; each task is a range of rows."""
     columns, count = args[COLUMNS], args[COUNT]
     task = next_task(args)
@@ -256,80 +288,78 @@ def topk_log_sum_exp(args: Any) -> None:
             mask = 0
             if args[MASK]:
                 mask = offset(args[MASK], read_int64(args[SENTENCES], row) * columns, False)
-            log_sum = _process_row(
-                offset(args[LOGITS], row * columns, False), mask, columns, offset(args[BEST], row * count, False),
-                args[IDS] + 8 * row * count, count, args[EXCLUDED],
-            )  # fmt: skip
-            write_float32(args[LOG_SUMS], row, log_sum)
+            logits = LogitRow(offset(args[LOGITS], row * columns, False), mask, columns)
+            best, ids = offset(args[BEST], row * count, False), args[IDS] + 8 * row * count
+            write_float32(args[LOG_SUMS], row, _process_row(logits, TopK(best, ids, count, args[EXCLUDED])))
         task = next_task(args)
 
 
 @inlined
-def _process_row(row: int, mask: int, columns: int, best: int, ids: int, count: int, excluded: int) -> Any:
+def _process_row(row: LogitRow, top: TopK) -> np.float32:
     """Find the top k of one row; return its log-sum-exp."""
-    for rank in range(count):
-        write_float32(best, rank, _MINUS_INFINITY)
-        write_int64(ids, rank, 0)
+    for rank in range(top.k):
+        write_float32(top.best, rank, _MINUS_INFINITY)
+        write_int64(top.ids, rank, 0)
     largest = broadcast(_MINUS_INFINITY)
-    whole = columns - columns % _GROUP
+    whole = row.columns - row.columns % _GROUP
     for first in range(0, whole, _GROUP):
-        a, b = _masked_vector(row, mask, first), _masked_vector(row, mask, first + WIDTH)
-        c, d = _masked_vector(row, mask, first + 2 * WIDTH), _masked_vector(row, mask, first + 3 * WIDTH)
+        a, b = _masked_vector(row, first), _masked_vector(row, first + WIDTH)
+        c, d = _masked_vector(row, first + 2 * WIDTH), _masked_vector(row, first + 3 * WIDTH)
         group = maximum(maximum(a, b), maximum(c, d))
         largest = maximum(largest, group)
-        if reduce_max(group) > read_float32(best, count - 1):
-            _scan_columns(row, mask, first, first + _GROUP, best, ids, count, excluded)
-    _scan_columns(row, mask, whole, columns, best, ids, count, excluded)
+        if reduce_max(group) > read_float32(top.best, top.k - 1):
+            _scan_columns(row, first, first + _GROUP, top)
+    _scan_columns(row, whole, row.columns, top)
     peak = reduce_max(largest)
-    for column in range(whole, columns):
-        peak = max(peak, _masked_logit(row, mask, column))
-    return peak + _log_sum(row, mask, columns, peak)
+    for column in range(whole, row.columns):
+        peak = max(peak, _masked_logit(row, column))
+    return peak + _log_sum(row, peak)
 
 
 @inlined
-def _scan_columns(row: int, mask: int, first: int, last: int, best: int, ids: int, count: int, excluded: int) -> None:
+def _scan_columns(row: LogitRow, first: int, last: int, top: TopK) -> None:
     """Insert those logits of a range of columns that belong to the top k."""
     for column in range(first, last):
-        value = _masked_logit(row, mask, column)
-        allowed = column >= 64 or (excluded >> column) & 1 == 0
-        if value > read_float32(best, count - 1) and allowed:
-            _insert(best, ids, count, value, column)
+        value = _masked_logit(row, column)
+        allowed = column >= 64 or (top.excluded >> column) & 1 == 0
+        if value > read_float32(top.best, top.k - 1) and allowed:
+            _insert(top, value, column)
 
 
 @inlined
-def _insert(best: int, ids: int, count: int, value: Any, column: int) -> None:
+def _insert(top: TopK, value: np.float32, column: int) -> None:
     """Insert a value that is greater than the last of the top k at its rank."""
-    rank = count - 1
-    while rank > 0 and read_float32(best, rank - 1) < value:
-        write_float32(best, rank, read_float32(best, rank - 1))
-        write_int64(ids, rank, read_int64(ids, rank - 1))
+    rank = top.k - 1
+    while rank > 0 and read_float32(top.best, rank - 1) < value:
+        write_float32(top.best, rank, read_float32(top.best, rank - 1))
+        write_int64(top.ids, rank, read_int64(top.ids, rank - 1))
         rank -= 1
-    write_float32(best, rank, value)
-    write_int64(ids, rank, column)
+    write_float32(top.best, rank, value)
+    write_int64(top.ids, rank, column)
 
 
 @inlined
-def _log_sum(row: int, mask: int, columns: int, peak: Any) -> Any:
+def _log_sum(row: LogitRow, peak: np.float32) -> np.float32:
     """Compute the logarithm of the sum of e^(z - peak)."""
-    shift, sums = broadcast(peak), broadcast(np.float32(0))
-    whole = columns - columns % WIDTH
+    shift, sums = broadcast(peak), broadcast(_ZERO)
+    whole = row.columns - row.columns % WIDTH
     for first in range(0, whole, WIDTH):
-        sums = sums + exp(_masked_vector(row, mask, first) - shift)
-    rest = np.float32(0)
-    for column in range(whole, columns):
-        rest += np.float32(math.exp(_masked_logit(row, mask, column) - peak))
+        sums = sums + exp(_masked_vector(row, first) - shift)
+    rest = _ZERO
+    for column in range(whole, row.columns):
+        rest += np.float32(math.exp(_masked_logit(row, column) - peak))
     return np.float32(math.log(reduce_sum(sums) + rest))
 
 
 @inlined
-def _masked_vector(row: int, mask: int, first: int) -> Any:
+def _masked_vector(row: LogitRow, first: int) -> Float32x16:
     """Load sixteen logits and add the mask."""
-    logits = load(row, first, WIDTH, False)
-    return logits + load(mask, first, WIDTH, False) if mask else logits
+    logits = load(row.logits, first, WIDTH, False)
+    return logits + load(row.mask, first, WIDTH, False) if row.mask else logits
 
 
 @inlined
-def _masked_logit(row: int, mask: int, column: int) -> Any:
+def _masked_logit(row: LogitRow, column: int) -> np.float32:
     """Read one logit and add the mask."""
-    logit = read_float32(row, column)
-    return logit + read_float32(mask, column) if mask else logit
+    logit: np.float32 = read_float32(row.logits, column)
+    return logit + read_float32(row.mask, column) if row.mask else logit

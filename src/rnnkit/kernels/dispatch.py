@@ -7,9 +7,9 @@ in one place. Importing this module does not import Numba; `cpu_features` does, 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,7 +56,7 @@ def cpu_features() -> CpuFeatures:
 
 
 @cache
-def parallel_region() -> Any:
+def parallel_region() -> Callable[..., None] | None:
     """Return `GOMP_parallel(function, argument, threads, flags)` of the OpenMP runtime that torch uses, or None.
 
     Compilers emit calls of it for parallel regions; kernels join torch's threads through it.

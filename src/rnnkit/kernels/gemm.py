@@ -17,18 +17,18 @@ int8 products are torch's; `quantize` and `dequantize` go over their input and o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 from torch import Tensor
 
 from rnnkit.kernels import threads
+from rnnkit.kernels.compiler import emit
 from rnnkit.kernels.dispatch import cpu_features
 from rnnkit.kernels.simd import (
     CONTRACT,
@@ -52,21 +52,41 @@ from rnnkit.kernels.simd import (
     store_int8,
     write_float32,
 )
-from rnnkit.kernels.threads import FIRST_FIELD, TASKS, inlined, next_task
+from rnnkit.kernels.threads import FIRST_FIELD, TASKS, Arguments, inlined, next_task
 
 _FLOAT, _LONG = ir.FloatType(), ir.IntType(64)
 _ALIGNMENT = 4  # bytes
 _ZERO = np.float32(0)
 
 
-def make_microkernel(rows: int, vectors: int) -> Any:
+class LeftFactor(NamedTuple):
+    """The left factor of a product, some rows of a matrix.
+
+    Attributes:
+        address: Address of the first element.
+        row_stride: Elements from one row to the next.
+        stride: Elements from one column to the next.
+        depth: Columns, in elements.
+        bf16: Whether an element of both factors is a pair of bfloat16 numbers instead of one float32; it needs a
+            processor with AVX512-BF16.
+    """
+
+    address: int
+    row_stride: int
+    stride: int
+    depth: int
+    bf16: bool
+
+
+Tile = Callable[[LeftFactor, int, int, int, int], None]
+"""`tile(a, panel, c, c_stride, columns)` multiplies rows with a panel: a compiled function."""
+
+
+def make_microkernel(rows: int, vectors: int) -> Tile:
     """Return the function that multiplies `rows` rows with a panel of `vectors` x 16 columns, sums in registers.
 
-    The function has the parameters (a, row_stride, stride, depth, panel, c, c_stride, columns, bf16). Element k of row
-    r of the left factor is `r * row_stride + k * stride` elements after the address `a`; rows and panel have `depth`
-    elements in depth. Row r of the result starts `r * c_stride` elements after `c`; only its first `columns` columns
-    are written. An element is one float32, or with `bf16` a pair of bfloat16 numbers whose two products are both
-    added; `bf16` needs a processor with AVX512-BF16.
+    Row r of the result starts `r * c_stride` elements after the address `c`; only its first `columns` columns are
+    written. With `bf16`, the two products of a pair are both added.
 
     Args:
         rows: Rows of a tile.
@@ -76,27 +96,30 @@ def make_microkernel(rows: int, vectors: int) -> Any:
     bf16_tile = _make_microkernel(rows, vectors, bf16=cpu_features().avx512_bf16)
 
     @inlined
-    def tile(
-        a: int, row_stride: int, stride: int, depth: int, panel: int, c: int, c_stride: int, columns: int, bf16: bool
-    ) -> None:
-        if bf16:
-            bf16_tile(a, row_stride, stride, depth, panel, c, c_stride, columns)
+    def tile(a: LeftFactor, panel: int, c: int, c_stride: int, columns: int) -> None:
+        if a.bf16:
+            bf16_tile(a, panel, c, c_stride, columns)
         else:
-            float32_tile(a, row_stride, stride, depth, panel, c, c_stride, columns)
+            float32_tile(a, panel, c, c_stride, columns)
 
     return tile
 
 
-def _make_microkernel(rows: int, vectors: int, bf16: bool) -> Any:
+def _make_microkernel(rows: int, vectors: int, bf16: bool) -> Tile:
     width = vectors * WIDTH
 
-    def add_row(builder: Any, sums: Sequence[Any], element: Any, panel_row: Sequence[Any]) -> None:
+    def add_row(
+        builder: ir.IRBuilder, sums: Sequence[ir.Value], element: ir.Value, panel_row: Sequence[ir.Value]
+    ) -> None:
         factor = splat(builder, element, VECTOR_F32)
         for slot, vector in zip(sums, panel_row, strict=True):
             builder.store(_multiply_add(builder, builder.load(slot), factor, vector, bf16), slot)
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        a, row_stride, stride, depth, panel, c, c_stride, columns = arguments
+    @emit(types.void, None, types.int64, types.int64, types.int64, types.int64)
+    def tile(
+        builder: ir.IRBuilder, a: ir.Value, panel: ir.Value, c: ir.Value, c_stride: ir.Value, columns: ir.Value
+    ) -> None:
+        address, row_stride, stride, depth, _ = cgutils.unpack_tuple(builder, a)
         zeros = ir.Constant(VECTOR_F32, [0.0] * WIDTH)
         # Stack slots, which LLVM promotes to registers.
         sums = [[cgutils.alloca_once_value(builder, zeros) for _ in range(vectors)] for _ in range(rows)]
@@ -107,24 +130,18 @@ def _make_microkernel(rows: int, vectors: int, bf16: bool) -> Any:
             panel_row = [builder.load(pointer, align=_ALIGNMENT) for pointer in pointers]
             for row in range(rows):
                 index = builder.add(builder.mul(row_stride, _LONG(row)), builder.mul(stride, loop.index))
-                add_row(builder, sums[row], builder.load(element_pointer(builder, a, index, _FLOAT, _FLOAT)), panel_row)
+                element = builder.load(element_pointer(builder, address, index, _FLOAT, _FLOAT))
+                add_row(builder, sums[row], element, panel_row)
         for vector in range(vectors):
             mask = lane_mask(builder, builder.sub(columns, _LONG(WIDTH * vector)))
             for row in range(rows):
                 index = builder.add(builder.mul(c_stride, _LONG(row)), _LONG(WIDTH * vector))
                 masked_store(builder, c, index, builder.load(sums[row][vector]), mask)
-        return context.get_dummy_value()
-
-    @intrinsic
-    def tile(
-        typing: Any, a: Any, row_stride: Any, stride: Any, depth: Any, panel: Any, c: Any, c_stride: Any, columns: Any
-    ) -> Any:
-        return types.void(*[types.int64] * 8), generate
 
     return tile
 
 
-def _multiply_add(builder: Any, sums: Any, factor: Any, vector: Any, bf16: bool) -> Any:
+def _multiply_add(builder: ir.IRBuilder, sums: ir.Value, factor: ir.Value, vector: ir.Value, bf16: bool) -> ir.Value:
     """Emit sums + factor * vector, lane by lane; for bfloat16, the products of both numbers of a pair."""
     if not bf16:
         return builder.fadd(sums, builder.fmul(factor, vector, flags=CONTRACT), flags=CONTRACT)
@@ -151,44 +168,39 @@ _tile_a, _tile_b, _tile_c, _tile_d = (make_microkernel(rows, PANEL_WIDTH // WIDT
 
 
 @inlined
-def multiply_packed(
-    a: int, row_stride: int, stride: int, rows: int, panels: int, depth: int, c: int, columns: int, bf16: bool
-) -> None:
+def multiply_packed(a: LeftFactor, rows: int, panels: int, c: int, columns: int) -> None:
     """Compute C = A M with a packed M; for use inside kernels.
 
     Args:
-        a: Address of A (rows, depth).
-        row_stride: Elements from one row of A to the next.
-        stride: Elements from one column of A to the next.
+        a: A.
         rows: Rows of A and C.
         panels: Address of the packed M (depth, columns).
-        depth: Columns of A, in elements.
         c: Address of C (rows, columns), float32.
         columns: Columns of C.
-        bf16: Whether an element of A and M is a pair of bfloat16 numbers instead of one float32.
     """
     for start in range(0, columns, PANEL_WIDTH):
-        panel = offset(panels, start * depth, False)
+        panel = offset(panels, start * a.depth, False)
         remaining = columns - start
         row = 0
         while row < rows:
-            a_row = offset(a, row * row_stride, False)
+            first = offset(a.address, row * a.row_stride, False)
+            a_rows = LeftFactor(first, a.row_stride, a.stride, a.depth, a.bf16)
             c_tile = offset(c, row * columns + start, False)
             # Ten rows are half of a batch of twenty; tiles of eight and two take longer.
             if _HAS_AVX512 and _TEN <= rows - row < _ROWS_A + _ROWS_B:
-                _tile_ten(a_row, row_stride, stride, depth, panel, c_tile, columns, remaining, bf16)
+                _tile_ten(a_rows, panel, c_tile, columns, remaining)
                 row += _TEN
             elif rows - row >= _ROWS_A:
-                _tile_a(a_row, row_stride, stride, depth, panel, c_tile, columns, remaining, bf16)
+                _tile_a(a_rows, panel, c_tile, columns, remaining)
                 row += _ROWS_A
             elif rows - row >= _ROWS_B:
-                _tile_b(a_row, row_stride, stride, depth, panel, c_tile, columns, remaining, bf16)
+                _tile_b(a_rows, panel, c_tile, columns, remaining)
                 row += _ROWS_B
             elif rows - row >= _ROWS_C:
-                _tile_c(a_row, row_stride, stride, depth, panel, c_tile, columns, remaining, bf16)
+                _tile_c(a_rows, panel, c_tile, columns, remaining)
                 row += _ROWS_C
             else:
-                _tile_d(a_row, row_stride, stride, depth, panel, c_tile, columns, remaining, bf16)
+                _tile_d(a_rows, panel, c_tile, columns, remaining)
                 row += _ROWS_D
 
 
@@ -222,7 +234,7 @@ def matmul_packed(a: Tensor, panels: Tensor, columns: int, transposed_a: bool = 
     return product
 
 
-def _multiply_blocks(args: Any) -> None:
+def _multiply_blocks(args: Arguments) -> None:
     """Multiply; each task is a block of rows."""
     a, row_stride, stride, rows = args[FIRST_FIELD], args[FIRST_FIELD + 1], args[FIRST_FIELD + 2], args[FIRST_FIELD + 3]
     panels, depth, product = args[FIRST_FIELD + 4], args[FIRST_FIELD + 5], args[FIRST_FIELD + 6]
@@ -230,8 +242,9 @@ def _multiply_blocks(args: Any) -> None:
     task = next_task(args)
     while task < args[TASKS]:
         row = task * block
-        a_row, c_row = offset(a, row * row_stride, False), offset(product, row * columns, False)
-        multiply_packed(a_row, row_stride, stride, min(block, rows - row), panels, depth, c_row, columns, False)
+        a_rows = LeftFactor(offset(a, row * row_stride, False), row_stride, stride, depth, False)
+        c_row = offset(product, row * columns, False)
+        multiply_packed(a_rows, min(block, rows - row), panels, c_row, columns)
         task = next_task(args)
 
 
@@ -254,7 +267,7 @@ def pack_panels(matrix: Tensor, transposed: bool = False, bf16: bool = False) ->
     return panels
 
 
-def _pack_rows(args: Any) -> None:
+def _pack_rows(args: Arguments) -> None:
     """Copy slices of the matrix's rows; each task is a panel."""
     matrix, panels = args[FIRST_FIELD], args[FIRST_FIELD + 1]
     depth, columns = args[FIRST_FIELD + 2], args[FIRST_FIELD + 3]
@@ -268,7 +281,7 @@ def _pack_rows(args: Any) -> None:
         task = next_task(args)
 
 
-def _pack_pairs(args: Any) -> None:
+def _pack_pairs(args: Arguments) -> None:
     """Round slices of the matrix's rows to bfloat16 and interleave each two of them; each task is a panel."""
     matrix, panels = args[FIRST_FIELD], args[FIRST_FIELD + 1]
     depth, columns = args[FIRST_FIELD + 2], args[FIRST_FIELD + 3]
@@ -283,7 +296,7 @@ def _pack_pairs(args: Any) -> None:
         task = next_task(args)
 
 
-def _pack_transposed(args: Any) -> None:
+def _pack_transposed(args: Arguments) -> None:
     """Transpose rows of the matrix into columns of panels; each task is a panel."""
     matrix, panels = args[FIRST_FIELD], args[FIRST_FIELD + 1]
     depth, columns = args[FIRST_FIELD + 2], args[FIRST_FIELD + 3]
@@ -320,7 +333,7 @@ INT8_MAX = np.float32(127)
 _ONE, _MIN_SCALE = np.float32(1), np.float32(1e-30)
 
 
-def quantize(args: Any) -> None:
+def quantize(args: Arguments) -> None:
     """Quantize rows; each task is a range of rows."""
     columns = args[COLUMNS]
     task = next_task(args)
@@ -340,7 +353,7 @@ def quantize(args: Any) -> None:
         task = next_task(args)
 
 
-def dequantize(args: Any) -> None:
+def dequantize(args: Arguments) -> None:
     """Scale int32 sums and add the bias; each task is a range of rows."""
     columns = args[COLUMNS]
     task = next_task(args)

@@ -10,7 +10,7 @@ position in the text only, not on chunks or threads.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,7 +163,9 @@ def _alias_table(probabilities_V: NDArray[np.float64]) -> NDArray[np.uint32]:
 
 
 @kernel
-def _fill_alias_table(heights_V: Any, low: Any, high: Any, alias_V2: Any) -> None:
+def _fill_alias_table(
+    heights_V: NDArray[np.float64], low: NDArray[np.int64], high: NDArray[np.int64], alias_V2: NDArray[np.uint32]
+) -> None:
     """Move the excess over 1 from high columns to low ones, until each column holds at most two words."""
     size = len(heights_V)
     lows = highs = 0
@@ -187,7 +189,9 @@ def _fill_alias_table(heights_V: Any, low: Any, high: Any, alias_V2: Any) -> Non
 
 
 @inlined
-def subsample(segment: Any, keep_V: Any, seed: np.uint64, position: int, kept: Any) -> int:
+def subsample(
+    segment: NDArray[np.int32], keep_V: NDArray[np.float32], seed: np.uint64, position: int, kept: NDArray[np.int64]
+) -> int:
     """Copy the words of a segment that subsampling keeps, and return their number.
 
     Ids that are not words, such as padding, have probability 0, so that windows extend over them. The random numbers
@@ -246,7 +250,7 @@ def sample_outputs(
 
 
 @inlined
-def _merge_repeats(samples: OutputSamples, window: int, rows: Any, repeats: int, is_nce: bool) -> None:
+def _merge_repeats(samples: OutputSamples, window: int, rows: NDArray[np.int64], repeats: int, is_nce: bool) -> None:
     """Keep the first occurrence of each row with its count; the others become the padding row."""
     for lane in range(len(rows)):
         samples.counts[lane_index(window, lane, samples.tiles)] = 1

@@ -16,6 +16,10 @@ from rnnkit.kernels.compiler import Compiler, Float32Array, Float64Array, Int32A
 _compiler = Compiler(Path(__file__).parent)
 kernel, inlined = _compiler.kernel, _compiler.inlined
 
+TrieArrays = tuple[Int32Array, Int32Array, Float32Array, Float32Array, Int32Array]
+"""Of each node its last word, its suffix and its base-10 log-probability; of each inner node its base-10 log back-off
+weight and its first child. A plain tuple, which a call from Python passes as fast as single arrays."""
+
 
 @kernel
 def counting_sort(order_M: Int32Array, key_P: Int32Array, num_keys: int) -> tuple[Int32Array, Int32Array]:
@@ -106,20 +110,13 @@ def find_child(word_A: Int32Array, begin: int, end: int, word: int) -> int:
 
 
 @inlined
-def look_up(
-    word_A: Int32Array,
-    suffix_A: Int32Array,
-    log10_A: Float32Array,
-    backoff_I: Float32Array,
-    first_child_I1: Int32Array,
-    state: int,
-    word: int,
-) -> tuple[float, int, int]:
+def look_up(trie: TrieArrays, state: int, word: int) -> tuple[float, int, int]:
     """Score a word in a state, backing off to shorter contexts as needed.
 
     Returns:
         The base-10 log-probability, the next state, and the node of the n-gram that was found.
     """
+    word_A, suffix_A, log10_A, backoff_I, first_child_I1 = trie
     log10 = 0.0
     node = -1
     while state != 0:
@@ -136,39 +133,19 @@ def look_up(
 
 
 @kernel
-def score_word(
-    word_A: Int32Array,
-    suffix_A: Int32Array,
-    log10_A: Float32Array,
-    backoff_I: Float32Array,
-    first_child_I1: Int32Array,
-    state: int,
-    word: int,
-) -> tuple[float, int, int]:
+def score_word(trie: TrieArrays, state: int, word: int) -> tuple[float, int, int]:
     """Score one word, called from Python. Returns the same as `look_up`."""
-    return look_up(word_A, suffix_A, log10_A, backoff_I, first_child_I1, state, word)
+    return look_up(trie, state, word)
 
 
 @kernel
 def score_sentences(
-    word_A: Int32Array,
-    suffix_A: Int32Array,
-    log10_A: Float32Array,
-    backoff_I: Float32Array,
-    first_child_I1: Int32Array,
-    initial_state: int,
-    ids_M: Int32Array,
-    offsets: Int64Array,
-    order_begins: Int64Array,
+    trie: TrieArrays, initial_state: int, ids_M: Int32Array, offsets: Int64Array, order_begins: Int64Array
 ) -> tuple[Float64Array, UInt8Array]:
     """Score the words of sentences, each starting in `initial_state`.
 
     Args:
-        word_A: Last word of each node.
-        suffix_A: Suffix of each node.
-        log10_A: Base-10 log-probability of each node.
-        backoff_I: Base-10 log back-off weight of each inner node.
-        first_child_I1: First child of each inner node.
+        trie: The arrays of the model.
         initial_state: State at the start of a sentence.
         ids_M: Words of all sentences.
         offsets: Offset of each sentence in `ids_M`, and the total.
@@ -182,9 +159,7 @@ def score_sentences(
     for sentence in range(len(offsets) - 1):
         state = initial_state
         for position in range(offsets[sentence], offsets[sentence + 1]):
-            log10_M[position], state, node = look_up(
-                word_A, suffix_A, log10_A, backoff_I, first_child_I1, state, int(ids_M[position])
-            )
+            log10_M[position], state, node = look_up(trie, state, int(ids_M[position]))
             order = 1
             while node >= order_begins[order + 1]:
                 order += 1

@@ -23,13 +23,13 @@ In the functions below, `row` is the row of T x B (step and batch), `b` the row 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from rnnkit.kernels.gemm import multiply_packed
-from rnnkit.kernels.simd import WIDTH, broadcast, load, offset, sigmoid, store, tanh
-from rnnkit.kernels.threads import FIRST_FIELD, TASKS, inlined, next_task
+from rnnkit.kernels.gemm import LeftFactor, multiply_packed
+from rnnkit.kernels.simd import WIDTH, Float32x16, broadcast, load, offset, sigmoid, store, tanh
+from rnnkit.kernels.threads import FIRST_FIELD, TASKS, Arguments, inlined, next_task
 
 STEPS, BATCH, SIZE, U, GATES, STATES, EXTRA, HIDDEN, BIAS, CANDIDATE_BIAS = range(FIRST_FIELD, FIRST_FIELD + 10)
 """Fields of the forward kernels: T, B, H, the address of U, transposed and packed, and the addresses of
@@ -68,7 +68,7 @@ _ONE = np.float32(1)
 
 
 @inlined
-def _run_forward(args: Any, cell_forward: Any, gates: int, bf16: bool) -> None:
+def _run_forward(args: Arguments, cell_forward: Callable[..., None], gates: int, bf16: bool) -> None:
     """Run all steps; `cell_forward(args, row, b, bf16)` computes gates and state of one row from U h."""
     steps, batch, size = args[STEPS], args[BATCH], args[SIZE]
     task = next_task(args)
@@ -78,14 +78,14 @@ def _run_forward(args: Any, cell_forward: Any, gates: int, bf16: bool) -> None:
         for step in range(steps):
             previous = offset(args[STATES], (step * batch + first) * size, bf16)
             depth = size // 2 if bf16 else size
-            multiply_packed(previous, depth, 1, last - first, args[U], depth, hidden, gates * size, bf16)
+            multiply_packed(LeftFactor(previous, depth, 1, depth, bf16), last - first, args[U], hidden, gates * size)
             for b in range(first, last):
                 cell_forward(args, step * batch + b, b, bf16)
         task = next_task(args)
 
 
 @inlined
-def _run_backward(args: Any, cell_backward: Any, gates: int, bf16: bool) -> None:
+def _run_backward(args: Arguments, cell_backward: Callable[..., None], gates: int, bf16: bool) -> None:
     """Run all steps in reverse; `cell_backward` computes the gradients of one row's gates from the gradient of h."""
     steps, batch, size = args[STEPS], args[BATCH], args[SIZE]
     task = next_task(args)
@@ -97,12 +97,12 @@ def _run_backward(args: Any, cell_backward: Any, gates: int, bf16: bool) -> None
                 cell_backward(args, step * batch + b, b, bf16)
             grads = offset(args[HIDDEN_GRADS], (step * batch + first) * gates * size, bf16)
             depth = gates * size // 2 if bf16 else gates * size
-            multiply_packed(grads, depth, 1, last - first, args[U], depth, grad_h, size, bf16)
+            multiply_packed(LeftFactor(grads, depth, 1, depth, bf16), last - first, args[U], grad_h, size)
         task = next_task(args)
 
 
 @inlined
-def _preactivation(gates: int, hidden: int, bias: int, index: int, remaining: int, bf16: bool) -> Any:
+def _preactivation(gates: int, hidden: int, bias: int, index: int, remaining: int, bf16: bool) -> Float32x16:
     """Sum W x, U h and the bias of a gate."""
     return (
         load(gates, index, remaining, bf16)
@@ -112,7 +112,7 @@ def _preactivation(gates: int, hidden: int, bias: int, index: int, remaining: in
 
 
 @inlined
-def _rnn_forward(args: Any, row: int, b: int, bf16: bool) -> None:
+def _rnn_forward(args: Arguments, row: int, b: int, bf16: bool) -> None:
     size, bias = args[SIZE], args[BIAS]
     gates, hidden = offset(args[GATES], row * size, bf16), offset(args[HIDDEN], b * size, False)
     after = offset(args[STATES], (row + args[BATCH]) * size, bf16)
@@ -122,7 +122,7 @@ def _rnn_forward(args: Any, row: int, b: int, bf16: bool) -> None:
 
 
 @inlined
-def _rnn_backward(args: Any, row: int, b: int, bf16: bool) -> None:
+def _rnn_backward(args: Arguments, row: int, b: int, bf16: bool) -> None:
     size = args[SIZE]
     after = offset(args[STATES], (row + args[BATCH]) * size, bf16)
     output_grads, grad_h = offset(args[OUTPUT_GRADS], row * size, bf16), offset(args[GRAD_H], b * size, False)
@@ -135,7 +135,7 @@ def _rnn_backward(args: Any, row: int, b: int, bf16: bool) -> None:
 
 
 @inlined
-def _lstm_forward(args: Any, row: int, b: int, bf16: bool) -> None:
+def _lstm_forward(args: Arguments, row: int, b: int, bf16: bool) -> None:
     size, bias = args[SIZE], args[BIAS]
     gates, hidden = offset(args[GATES], 4 * row * size, bf16), offset(args[HIDDEN], 4 * b * size, False)
     before, cells = offset(args[EXTRA], row * size, False), offset(args[EXTRA], (row + args[BATCH]) * size, False)
@@ -156,7 +156,7 @@ def _lstm_forward(args: Any, row: int, b: int, bf16: bool) -> None:
 
 
 @inlined
-def _lstm_backward(args: Any, row: int, b: int, bf16: bool) -> None:
+def _lstm_backward(args: Arguments, row: int, b: int, bf16: bool) -> None:
     size, one = args[SIZE], broadcast(_ONE)
     gates, grads = offset(args[GATES], 4 * row * size, bf16), offset(args[GATE_GRADS], 4 * row * size, bf16)
     before, cells = offset(args[EXTRA], row * size, False), offset(args[EXTRA], (row + args[BATCH]) * size, False)
@@ -177,7 +177,7 @@ def _lstm_backward(args: Any, row: int, b: int, bf16: bool) -> None:
 
 
 @inlined
-def _gru_forward(args: Any, row: int, b: int, bf16: bool) -> None:
+def _gru_forward(args: Arguments, row: int, b: int, bf16: bool) -> None:
     size, bias = args[SIZE], args[BIAS]
     gates, hidden = offset(args[GATES], 3 * row * size, bf16), offset(args[HIDDEN], 3 * b * size, False)
     before, after = offset(args[STATES], row * size, bf16), offset(args[STATES], (row + args[BATCH]) * size, bf16)
@@ -197,7 +197,7 @@ def _gru_forward(args: Any, row: int, b: int, bf16: bool) -> None:
 
 
 @inlined
-def _gru_backward(args: Any, row: int, b: int, bf16: bool) -> None:
+def _gru_backward(args: Arguments, row: int, b: int, bf16: bool) -> None:
     size, one = args[SIZE], broadcast(_ONE)
     gates, grads = offset(args[GATES], 3 * row * size, bf16), offset(args[GATE_GRADS], 3 * row * size, bf16)
     inner, before = offset(args[EXTRA], row * size, bf16), offset(args[STATES], row * size, bf16)
@@ -221,68 +221,68 @@ def _gru_backward(args: Any, row: int, b: int, bf16: bool) -> None:
         store(bypass, j, dh * z, remaining, False)
 
 
-def rnn_forward(args: Any) -> None:
+def rnn_forward(args: Arguments) -> None:
     """Run an RNN layer forward."""
     _run_forward(args, _rnn_forward, 1, False)
 
 
-def rnn_forward_bf16(args: Any) -> None:
+def rnn_forward_bf16(args: Arguments) -> None:
     """Run an RNN layer forward in bfloat16."""
     _run_forward(args, _rnn_forward, 1, True)
 
 
-def rnn_backward(args: Any) -> None:
+def rnn_backward(args: Arguments) -> None:
     """Compute the gradients of an RNN layer."""
     _run_backward(args, _rnn_backward, 1, False)
 
 
-def rnn_backward_bf16(args: Any) -> None:
+def rnn_backward_bf16(args: Arguments) -> None:
     """Compute the gradients of an RNN layer in bfloat16."""
     _run_backward(args, _rnn_backward, 1, True)
 
 
-def lstm_forward(args: Any) -> None:
+def lstm_forward(args: Arguments) -> None:
     """Run an LSTM layer forward."""
     _run_forward(args, _lstm_forward, 4, False)
 
 
-def lstm_forward_bf16(args: Any) -> None:
+def lstm_forward_bf16(args: Arguments) -> None:
     """Run an LSTM layer forward in bfloat16."""
     _run_forward(args, _lstm_forward, 4, True)
 
 
-def lstm_backward(args: Any) -> None:
+def lstm_backward(args: Arguments) -> None:
     """Compute the gradients of an LSTM layer."""
     _run_backward(args, _lstm_backward, 4, False)
 
 
-def lstm_backward_bf16(args: Any) -> None:
+def lstm_backward_bf16(args: Arguments) -> None:
     """Compute the gradients of an LSTM layer in bfloat16."""
     _run_backward(args, _lstm_backward, 4, True)
 
 
-def gru_forward(args: Any) -> None:
+def gru_forward(args: Arguments) -> None:
     """Run a GRU layer forward."""
     _run_forward(args, _gru_forward, 3, False)
 
 
-def gru_forward_bf16(args: Any) -> None:
+def gru_forward_bf16(args: Arguments) -> None:
     """Run a GRU layer forward in bfloat16."""
     _run_forward(args, _gru_forward, 3, True)
 
 
-def gru_backward(args: Any) -> None:
+def gru_backward(args: Arguments) -> None:
     """Compute the gradients of a GRU layer."""
     _run_backward(args, _gru_backward, 3, False)
 
 
-def gru_backward_bf16(args: Any) -> None:
+def gru_backward_bf16(args: Arguments) -> None:
     """Compute the gradients of a GRU layer in bfloat16."""
     _run_backward(args, _gru_backward, 3, True)
 
 
 @inlined
-def _run_mingru_forward(args: Any, bf16: bool) -> None:
+def _run_mingru_forward(args: Arguments, bf16: bool) -> None:
     steps, batch, size, width, bias = args[STEPS], args[BATCH], args[SIZE], args[TASK_COLUMNS], args[MINGRU_EXTRA]
     tasks_per_row = (size + width - 1) // width
     task = next_task(args)
@@ -306,7 +306,7 @@ def _run_mingru_forward(args: Any, bf16: bool) -> None:
 
 
 @inlined
-def _run_mingru_backward(args: Any, bf16: bool) -> None:
+def _run_mingru_backward(args: Arguments, bf16: bool) -> None:
     steps, batch, size, width, one = args[STEPS], args[BATCH], args[SIZE], args[TASK_COLUMNS], broadcast(_ONE)
     tasks_per_row = (size + width - 1) // width
     task = next_task(args)
@@ -330,22 +330,22 @@ def _run_mingru_backward(args: Any, bf16: bool) -> None:
         task = next_task(args)
 
 
-def mingru_forward(args: Any) -> None:
+def mingru_forward(args: Arguments) -> None:
     """Run a minGRU layer forward."""
     _run_mingru_forward(args, False)
 
 
-def mingru_forward_bf16(args: Any) -> None:
+def mingru_forward_bf16(args: Arguments) -> None:
     """Run a minGRU layer forward in bfloat16."""
     _run_mingru_forward(args, True)
 
 
-def mingru_backward(args: Any) -> None:
+def mingru_backward(args: Arguments) -> None:
     """Compute the gradients of a minGRU layer."""
     _run_mingru_backward(args, False)
 
 
-def mingru_backward_bf16(args: Any) -> None:
+def mingru_backward_bf16(args: Arguments) -> None:
     """Compute the gradients of a minGRU layer in bfloat16."""
     _run_mingru_backward(args, True)
 

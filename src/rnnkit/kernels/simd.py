@@ -22,16 +22,16 @@ float32, near zero too:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.core.datamodel import DataModelManager
+from numba.extending import models, register_model
 
-from rnnkit.kernels.compiler import define_operators
+from rnnkit.kernels.compiler import VectorType, define_operators, emit
 from rnnkit.kernels.threads import inlined
 
 WIDTH = 16
@@ -44,8 +44,8 @@ _LANE_IDS = ir.Constant(VECTOR_I32, list(range(WIDTH)))
 _MANTISSA_BITS, _EXPONENT_BIAS, _BF16_SHIFT = 23, 127, 16  # of a float32; bits that bfloat16 lacks
 
 
-class Float32x16(types.Type):
-    """Numba type of a vector of sixteen float32 lanes."""
+class Float32x16(VectorType):
+    """A vector of sixteen float32 lanes."""
 
     def __init__(self) -> None:
         super().__init__(name="Float32x16")
@@ -53,7 +53,7 @@ class Float32x16(types.Type):
 
 @register_model(Float32x16)
 class _Float32x16Model(models.PrimitiveModel):
-    def __init__(self, manager: Any, lanes: Float32x16) -> None:
+    def __init__(self, manager: DataModelManager, lanes: Float32x16) -> None:
         super().__init__(manager, lanes, VECTOR_F32)
 
 
@@ -62,29 +62,33 @@ FLOAT32X16 = Float32x16()
 define_operators(Float32x16, CONTRACT)
 
 
-def _splat_constant(value: Any, kind: Any) -> Any:
+def _splat_constant(value: float, kind: ir.VectorType) -> ir.Constant:
     """Return a vector with a constant in every lane."""
     return ir.Constant(kind, [value] * WIDTH)
 
 
-def splat(builder: Any, value: Any, kind: Any) -> Any:
+def splat(builder: ir.IRBuilder, value: ir.Value, kind: ir.VectorType) -> ir.Value:
     """Emit a vector with `value` in every lane."""
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, _INT(0))
     return builder.shuffle_vector(first, first, _splat_constant(0, VECTOR_I32))
 
 
-def lane_mask(builder: Any, count: Any) -> Any:
+def lane_mask(builder: ir.IRBuilder, count: ir.Value) -> ir.Value:
     """Emit a mask that is true in the first `count` lanes."""
     return builder.icmp_signed("<", _LANE_IDS, splat(builder, builder.trunc(count, _INT), VECTOR_I32))
 
 
-def element_pointer(builder: Any, address: Any, index: Any, element: Any, kind: Any) -> Any:
+def element_pointer(
+    builder: ir.IRBuilder, address: ir.Value, index: ir.Value, element: ir.Type, kind: ir.Type
+) -> ir.Value:
     """Emit a pointer of type `kind` to the element at `index` from an address."""
     elements = builder.inttoptr(address, element.as_pointer())
     return builder.bitcast(builder.gep(elements, [index]), kind.as_pointer())
 
 
-def masked_load(builder: Any, address: Any, index: Any, mask: Any, kind: Any) -> Any:
+def masked_load(
+    builder: ir.IRBuilder, address: ir.Value, index: ir.Value, mask: ir.Value, kind: ir.VectorType
+) -> ir.Value:
     """Emit the load of a vector of type `kind`, with zeros where the mask is false."""
     pointer = element_pointer(builder, address, index, kind.element, kind)
     name = f"llvm.masked.load.v{WIDTH}{_suffix(kind)}.p0"
@@ -94,7 +98,7 @@ def masked_load(builder: Any, address: Any, index: Any, mask: Any, kind: Any) ->
     return builder.call(function, [pointer, _INT(_element_bytes(kind)), mask, _splat_constant(0, kind)])
 
 
-def masked_store(builder: Any, address: Any, index: Any, vector: Any, mask: Any) -> None:
+def masked_store(builder: ir.IRBuilder, address: ir.Value, index: ir.Value, vector: ir.Value, mask: ir.Value) -> None:
     """Emit the store of a vector where the mask is true."""
     kind = vector.type
     pointer = element_pointer(builder, address, index, kind.element, kind)
@@ -105,16 +109,16 @@ def masked_store(builder: Any, address: Any, index: Any, vector: Any, mask: Any)
     builder.call(function, [vector, pointer, _INT(_element_bytes(kind)), mask])
 
 
-def _element_bytes(kind: Any) -> int:
+def _element_bytes(kind: ir.VectorType) -> int:
     return 4 if kind is VECTOR_F32 else kind.element.width // 8
 
 
-def _suffix(kind: Any) -> str:
+def _suffix(kind: ir.VectorType) -> str:
     """Return the lane type as in the names of LLVM's intrinsics."""
     return "f32" if kind is VECTOR_F32 else f"i{kind.element.width}"
 
 
-def _round_to_bf16(builder: Any, vector: Any) -> Any:
+def _round_to_bf16(builder: ir.IRBuilder, vector: ir.Value) -> ir.Value:
     """Emit the bits of each lane rounded to bfloat16, in the upper half: to nearest, ties to even; NaN stays NaN."""
     bits = builder.bitcast(vector, VECTOR_I32)
     odd = builder.and_(builder.lshr(bits, _splat_constant(_BF16_SHIFT, VECTOR_I32)), _splat_constant(1, VECTOR_I32))
@@ -123,75 +127,52 @@ def _round_to_bf16(builder: Any, vector: Any) -> Any:
     return builder.select(is_number, rounded, bits)
 
 
-@intrinsic
-def _load_f32(typing: Any, address: Any, index: Any, count: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        return masked_load(builder, arguments[0], arguments[1], lane_mask(builder, arguments[2]), VECTOR_F32)
-
-    return FLOAT32X16(types.int64, types.int64, types.int64), generate
+@emit(FLOAT32X16, types.int64, types.int64, types.int64)
+def _load_f32(builder: ir.IRBuilder, address: ir.Value, index: ir.Value, count: ir.Value) -> ir.Value:
+    return masked_load(builder, address, index, lane_mask(builder, count), VECTOR_F32)
 
 
-@intrinsic
-def _load_bf16(typing: Any, address: Any, index: Any, count: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        bits = masked_load(builder, arguments[0], arguments[1], lane_mask(builder, arguments[2]), _VECTOR_I16)
-        upper = builder.shl(builder.zext(bits, VECTOR_I32), _splat_constant(_BF16_SHIFT, VECTOR_I32))
-        return builder.bitcast(upper, VECTOR_F32)
-
-    return FLOAT32X16(types.int64, types.int64, types.int64), generate
+@emit(FLOAT32X16, types.int64, types.int64, types.int64)
+def _load_bf16(builder: ir.IRBuilder, address: ir.Value, index: ir.Value, count: ir.Value) -> ir.Value:
+    bits = masked_load(builder, address, index, lane_mask(builder, count), _VECTOR_I16)
+    upper = builder.shl(builder.zext(bits, VECTOR_I32), _splat_constant(_BF16_SHIFT, VECTOR_I32))
+    return builder.bitcast(upper, VECTOR_F32)
 
 
-@intrinsic
-def _store_f32(typing: Any, address: Any, index: Any, vector: Any, count: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        masked_store(builder, arguments[0], arguments[1], arguments[2], lane_mask(builder, arguments[3]))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, FLOAT32X16, types.int64), generate
+@emit(types.void, types.int64, types.int64, FLOAT32X16, types.int64)
+def _store_f32(builder: ir.IRBuilder, address: ir.Value, index: ir.Value, vector: ir.Value, count: ir.Value) -> None:
+    masked_store(builder, address, index, vector, lane_mask(builder, count))
 
 
-@intrinsic
-def _store_bf16(typing: Any, address: Any, index: Any, vector: Any, count: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        rounded = builder.lshr(_round_to_bf16(builder, arguments[2]), _splat_constant(_BF16_SHIFT, VECTOR_I32))
-        bits = builder.trunc(rounded, _VECTOR_I16)
-        masked_store(builder, arguments[0], arguments[1], bits, lane_mask(builder, arguments[3]))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, FLOAT32X16, types.int64), generate
+@emit(types.void, types.int64, types.int64, FLOAT32X16, types.int64)
+def _store_bf16(builder: ir.IRBuilder, address: ir.Value, index: ir.Value, vector: ir.Value, count: ir.Value) -> None:
+    rounded = builder.lshr(_round_to_bf16(builder, vector), _splat_constant(_BF16_SHIFT, VECTOR_I32))
+    bits = builder.trunc(rounded, _VECTOR_I16)
+    masked_store(builder, address, index, bits, lane_mask(builder, count))
 
 
-@intrinsic
-def load_int32(typing: Any, address: Any, index: Any, count: Any) -> Any:
+@emit(FLOAT32X16, types.int64, types.int64, types.int64)
+def load_int32(builder: ir.IRBuilder, address: ir.Value, index: ir.Value, count: ir.Value) -> ir.Value:
     """Load int32 numbers as float32; otherwise like `load`."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        bits = masked_load(builder, arguments[0], arguments[1], lane_mask(builder, arguments[2]), VECTOR_F32)
-        return builder.sitofp(builder.bitcast(bits, VECTOR_I32), VECTOR_F32)
-
-    return FLOAT32X16(types.int64, types.int64, types.int64), generate
+    bits = masked_load(builder, address, index, lane_mask(builder, count), VECTOR_F32)
+    return builder.sitofp(builder.bitcast(bits, VECTOR_I32), VECTOR_F32)
 
 
-@intrinsic
-def store_int8(typing: Any, address: Any, index: Any, vector: Any, count: Any) -> Any:
+@emit(types.void, types.int64, types.int64, FLOAT32X16, types.int64)
+def store_int8(builder: ir.IRBuilder, address: ir.Value, index: ir.Value, vector: ir.Value, count: ir.Value) -> None:
     """Store integers from -128 to 127 as int8; otherwise like `store`."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        small = builder.trunc(builder.fptosi(arguments[2], VECTOR_I32), _VECTOR_I8)
-        masked_store(builder, arguments[0], arguments[1], small, lane_mask(builder, arguments[3]))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, FLOAT32X16, types.int64), generate
+    small = builder.trunc(builder.fptosi(vector, VECTOR_I32), _VECTOR_I8)
+    masked_store(builder, address, index, small, lane_mask(builder, count))
 
 
 @inlined
-def load(address: int, index: int, count: int, bf16: bool) -> Any:
+def load(address: int, index: int, count: int, bf16: bool) -> Float32x16:
     """Load up to sixteen elements from `index` on; lanes from `count` on are zero."""
     return _load_bf16(address, index, count) if bf16 else _load_f32(address, index, count)
 
 
 @inlined
-def store(address: int, index: int, vector: Any, count: int, bf16: bool) -> None:
+def store(address: int, index: int, vector: Float32x16, count: int, bf16: bool) -> None:
     """Store the first `count` lanes from `index` on."""
     if bf16:
         _store_bf16(address, index, vector, count)
@@ -205,130 +186,83 @@ def offset(address: int, index: int, bf16: bool) -> int:
     return address + index * (2 if bf16 else 4)
 
 
-@intrinsic
-def read_float32(typing: Any, address: Any, index: Any) -> Any:
+@emit(types.float32, types.int64, types.int64)
+def read_float32(builder: ir.IRBuilder, address: ir.Value, index: ir.Value) -> ir.Value:
     """Read one float32."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        return builder.load(element_pointer(builder, arguments[0], arguments[1], _FLOAT, _FLOAT))
-
-    return types.float32(types.int64, types.int64), generate
+    return builder.load(element_pointer(builder, address, index, _FLOAT, _FLOAT))
 
 
-@intrinsic
-def write_float32(typing: Any, address: Any, index: Any, number: Any) -> Any:
+@emit(types.void, types.int64, types.int64, types.float32)
+def write_float32(builder: ir.IRBuilder, address: ir.Value, index: ir.Value, number: ir.Value) -> None:
     """Write one float32."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        builder.store(arguments[2], element_pointer(builder, arguments[0], arguments[1], _FLOAT, _FLOAT))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.float32), generate
+    builder.store(number, element_pointer(builder, address, index, _FLOAT, _FLOAT))
 
 
-@intrinsic
-def read_int64(typing: Any, address: Any, index: Any) -> Any:
+@emit(types.int64, types.int64, types.int64)
+def read_int64(builder: ir.IRBuilder, address: ir.Value, index: ir.Value) -> ir.Value:
     """Read one int64."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        return builder.load(element_pointer(builder, arguments[0], arguments[1], _LONG, _LONG))
-
-    return types.int64(types.int64, types.int64), generate
+    return builder.load(element_pointer(builder, address, index, _LONG, _LONG))
 
 
-@intrinsic
-def write_int64(typing: Any, address: Any, index: Any, number: Any) -> Any:
+@emit(types.void, types.int64, types.int64, types.int64)
+def write_int64(builder: ir.IRBuilder, address: ir.Value, index: ir.Value, number: ir.Value) -> None:
     """Write one int64."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        builder.store(arguments[2], element_pointer(builder, arguments[0], arguments[1], _LONG, _LONG))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), generate
+    builder.store(number, element_pointer(builder, address, index, _LONG, _LONG))
 
 
-@intrinsic
-def broadcast(typing: Any, value: Any) -> Any:
+@emit(FLOAT32X16, types.float32)
+def broadcast(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
     """Return a vector with a float32 in every lane."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        return splat(builder, arguments[0], VECTOR_F32)
-
-    return FLOAT32X16(types.float32), generate
+    return splat(builder, value, VECTOR_F32)
 
 
-@intrinsic
-def round_nearest(typing: Any, vector: Any) -> Any:
+@emit(FLOAT32X16, FLOAT32X16)
+def round_nearest(builder: ir.IRBuilder, vector: ir.Value) -> ir.Value:
     """Round each lane to the nearest integer, ties to even."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        kind = ir.FunctionType(VECTOR_F32, [VECTOR_F32])
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.nearbyint.v{WIDTH}f32")
-        return builder.call(function, arguments)
-
-    return FLOAT32X16(FLOAT32X16), generate
+    kind = ir.FunctionType(VECTOR_F32, [VECTOR_F32])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.nearbyint.v{WIDTH}f32")
+    return builder.call(function, [vector])
 
 
-@intrinsic
-def exp2(typing: Any, exponents: Any) -> Any:
+@emit(FLOAT32X16, FLOAT32X16)
+def exp2(builder: ir.IRBuilder, exponents: ir.Value) -> ir.Value:
     """Compute 2 to the power of each lane; the lanes hold integers from -126 to 127."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        biased = builder.add(builder.fptosi(arguments[0], VECTOR_I32), _splat_constant(_EXPONENT_BIAS, VECTOR_I32))
-        return builder.bitcast(builder.shl(biased, _splat_constant(_MANTISSA_BITS, VECTOR_I32)), VECTOR_F32)
-
-    return FLOAT32X16(FLOAT32X16), generate
+    biased = builder.add(builder.fptosi(exponents, VECTOR_I32), _splat_constant(_EXPONENT_BIAS, VECTOR_I32))
+    return builder.bitcast(builder.shl(biased, _splat_constant(_MANTISSA_BITS, VECTOR_I32)), VECTOR_F32)
 
 
-@intrinsic
-def clamp(typing: Any, vector: Any, limit: Any) -> Any:
+@emit(FLOAT32X16, FLOAT32X16, types.float32)
+def clamp(builder: ir.IRBuilder, vector: ir.Value, limit: ir.Value) -> ir.Value:
     """Clamp each lane between -limit and limit; NaN stays NaN."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        value, limit = arguments[0], splat(builder, arguments[1], VECTOR_F32)
-        value = builder.select(builder.fcmp_ordered(">", value, limit), limit, value)
-        lower = builder.fsub(_splat_constant(0.0, VECTOR_F32), limit)
-        return builder.select(builder.fcmp_ordered("<", value, lower), lower, value)
-
-    return FLOAT32X16(FLOAT32X16, types.float32), generate
+    limit = splat(builder, limit, VECTOR_F32)
+    value = builder.select(builder.fcmp_ordered(">", vector, limit), limit, vector)
+    lower = builder.fsub(_splat_constant(0.0, VECTOR_F32), limit)
+    return builder.select(builder.fcmp_ordered("<", value, lower), lower, value)
 
 
-@intrinsic
-def pack_bf16_pairs(typing: Any, low: Any, high: Any) -> Any:
+@emit(FLOAT32X16, FLOAT32X16, FLOAT32X16)
+def pack_bf16_pairs(builder: ir.IRBuilder, low: ir.Value, high: ir.Value) -> ir.Value:
     """Round two vectors to bfloat16 and pack each pair of lanes into 32 bits, `low` in the lower half."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        low, high = (_round_to_bf16(builder, vector) for vector in arguments)
-        high = builder.and_(high, _splat_constant(-1 << _BF16_SHIFT, VECTOR_I32))
-        return builder.bitcast(
-            builder.or_(builder.lshr(low, _splat_constant(_BF16_SHIFT, VECTOR_I32)), high), VECTOR_F32
-        )
-
-    return FLOAT32X16(FLOAT32X16, FLOAT32X16), generate
+    low, high = (_round_to_bf16(builder, vector) for vector in (low, high))
+    high = builder.and_(high, _splat_constant(-1 << _BF16_SHIFT, VECTOR_I32))
+    return builder.bitcast(builder.or_(builder.lshr(low, _splat_constant(_BF16_SHIFT, VECTOR_I32)), high), VECTOR_F32)
 
 
-@intrinsic
-def maximum(typing: Any, first: Any, second: Any) -> Any:
+@emit(FLOAT32X16, FLOAT32X16, FLOAT32X16)
+def maximum(builder: ir.IRBuilder, first: ir.Value, second: ir.Value) -> ir.Value:
     """Return the larger of both in each lane; `second` where `first` is NaN."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        return builder.select(builder.fcmp_ordered(">", *arguments), *arguments)
-
-    return FLOAT32X16(FLOAT32X16, FLOAT32X16), generate
+    return builder.select(builder.fcmp_ordered(">", first, second), first, second)
 
 
-def _define_reduction(name: str, *start: float) -> Any:
+def _define_reduction(name: str, *start: float) -> Callable[[Float32x16], np.float32]:
     """Return an intrinsic that reduces a vector to one float32 by LLVM's reduction `name`."""
 
-    @intrinsic
-    def reduce(typing: Any, vector: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-            parts = [*(ir.Constant(_FLOAT, number) for number in start), *arguments]
-            kind = ir.FunctionType(_FLOAT, [part.type for part in parts])
-            function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.{name}.v{WIDTH}f32")
-            return builder.call(function, parts, fastmath=("reassoc",))
-
-        return types.float32(FLOAT32X16), generate
+    @emit(types.float32, FLOAT32X16)
+    def reduce(builder: ir.IRBuilder, vector: ir.Value) -> ir.Value:
+        parts = [*(ir.Constant(_FLOAT, number) for number in start), vector]
+        kind = ir.FunctionType(_FLOAT, [part.type for part in parts])
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.{name}.v{WIDTH}f32")
+        return builder.call(function, parts, fastmath=("reassoc",))
 
     return reduce
 
@@ -351,7 +285,7 @@ _ONE, _TWO, _ZERO = np.float32(1), np.float32(2), np.float32(0)
 
 
 @inlined
-def _split_power(x: Any) -> Any:
+def _split_power(x: Float32x16) -> tuple[Float32x16, Float32x16]:
     """Compute 2^n and 2^n p(r)."""
     x = clamp(x, MAX_EXPONENT)
     n = round_nearest(x * broadcast(_PER_LN2))
@@ -366,27 +300,27 @@ def _split_power(x: Any) -> Any:
 
 
 @inlined
-def exp(x: Any) -> Any:
+def exp(x: Float32x16) -> Float32x16:
     """Compute e^x."""
     scale, rest = _split_power(x)
     return scale + rest
 
 
 @inlined
-def expm1(x: Any) -> Any:
+def expm1(x: Float32x16) -> Float32x16:
     """Compute e^x - 1."""
     scale, rest = _split_power(x)
     return rest + (scale - broadcast(_ONE))
 
 
 @inlined
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: Float32x16) -> Float32x16:
     """Compute the logistic function."""
     return broadcast(_ONE) / (broadcast(_TWO) + expm1(broadcast(_ZERO) - x))
 
 
 @inlined
-def tanh(x: Any) -> Any:
+def tanh(x: Float32x16) -> Float32x16:
     """Compute the hyperbolic tangent."""
     power = expm1(x + x)
     return power / (power + broadcast(_TWO))

@@ -18,19 +18,20 @@ import ctypes
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from llvmlite import ir
 from numba import types
 from numba.core.ccallback import CFunc
-from numba.extending import intrinsic
 from torch import Tensor
 
-from rnnkit.kernels.compiler import Compiler, cache_on_disk
+from rnnkit.kernels.compiler import Compiler, cache_on_disk, emit
 from rnnkit.kernels.dispatch import parallel_region
 
-Kernel = Callable[[Any], None]
+Arguments = Sequence[int]
+"""The arguments block, as a kernel sees it."""
+
+Kernel = Callable[[Arguments], None]
 """`kernel(args)`, a Python function for Numba: runs tasks until none is left."""
 
 TASKS, FIRST_FIELD = 1, 2
@@ -40,14 +41,10 @@ _SOURCE_DIR = Path(__file__).parent
 _SIGNATURE = types.void(types.CPointer(types.int64))
 
 
-@intrinsic
-def next_task(typing: Any, args: Any) -> Any:
+@emit(types.int64, types.CPointer(types.int64))
+def next_task(builder: ir.IRBuilder, args: ir.Value) -> ir.Value:
     """Take the next task by an atomic increment; return its number, at least `args[TASKS]` if none is left."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        return builder.atomic_rmw("add", arguments[0], ir.IntType(64)(1), "seq_cst")
-
-    return types.int64(args), generate
+    return builder.atomic_rmw("add", args, ir.IntType(64)(1), "seq_cst")
 
 
 inlined = Compiler(_SOURCE_DIR, allocates=False).inlined
@@ -73,7 +70,7 @@ def parallel_for(kernel: Kernel, fields: Sequence[int | Tensor], tasks: int) -> 
 
 
 @cache
-def _compile(kernel: Kernel) -> Any:
+def _compile(kernel: Kernel) -> CFunc:
     """Compile a kernel to a C function, or load it from the disk cache."""
     compiled = CFunc(kernel, (_SIGNATURE.args, _SIGNATURE.return_type), locals={}, options={"error_model": "numpy"})
     cache_on_disk(compiled, _SOURCE_DIR)

@@ -7,12 +7,13 @@ the position in the text only, so a single thread produces the same bytes every 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.kernels import word2vec_reference, word2vec_updates
+from rnnkit.kernels.compiler import Float32Array, Int64Array
 from rnnkit.kernels.negative_sampling import (
     TILE,
     TILE_LANES,
@@ -121,9 +122,9 @@ class ThreadState(NamedTuple):
     Attributes:
         cache: Its row cache.
         samples: Output rows of the windows of a segment.
-        words: Rows of the segment's words after subsampling.
+        words: Int64Array of the segment's words after subsampling.
         window_sizes: Context words on each side of each of them.
-        contexts: Rows of the context words of one window.
+        contexts: Int64Array of the context words of one window.
         members: Input rows of which a mean is composed, with `mean_weights` and `rate_factors`.
         hidden: The hidden row.
         buffers: Scratch of one window.
@@ -257,7 +258,7 @@ def _train_subword_segment(
 
 @inlined
 def _train_pairs(
-    setup: TrainingSetup, state: ThreadState, contexts: Any, window: int, learning_rate: np.float32
+    setup: TrainingSetup, state: ThreadState, contexts: Int64Array, window: int, learning_rate: np.float32
 ) -> int:
     """Train each context word to predict the center word; returns the number of predictions."""
     weights, samples, buffers = setup.weights, state.samples, state.buffers
@@ -288,7 +289,7 @@ def _train_pairs(
 
 @inlined
 def _train_average(
-    setup: TrainingSetup, state: ThreadState, words: Any, first: int, count: int, learning_rate: np.float32
+    setup: TrainingSetup, state: ThreadState, words: Int64Array, first: int, count: int, learning_rate: np.float32
 ) -> int:
     """Train the mean of the words' rows on `count` sets of output rows from set `first`; returns `count`."""
     if len(words) == 0 or count == 0:
@@ -335,7 +336,7 @@ def _update_outputs(
 
 
 @inlined
-def _collect_contexts(words: Any, center: int, size: int, contexts: Any) -> int:
+def _collect_contexts(words: Int64Array, center: int, size: int, contexts: Int64Array) -> int:
     """Write the context words, at most `size` on each side; returns their number."""
     count = 0
     for i in range(max(0, center - size), min(len(words), center + size + 1)):
@@ -346,7 +347,7 @@ def _collect_contexts(words: Any, center: int, size: int, contexts: Any) -> int:
 
 
 @inlined
-def _collect_members(composition: Composition, words: Any, state: ThreadState) -> int:
+def _collect_members(composition: Composition, words: Int64Array, state: ThreadState) -> int:
     """Write the input rows of which the words are composed, with their factors; returns their number."""
     count = 0
     for word in words:
@@ -364,7 +365,7 @@ def _collect_members(composition: Composition, words: Any, state: ThreadState) -
 
 
 @inlined
-def _mean_product(a: Any, b: Any) -> np.float32:
+def _mean_product(a: Float32Array, b: Float32Array) -> np.float32:
     total = np.float32(0)
     for i in range(len(a)):
         total += a[i] * b[i]
@@ -372,7 +373,7 @@ def _mean_product(a: Any, b: Any) -> np.float32:
 
 
 @inlined
-def _prefetch_window(setup: TrainingSetup, samples: OutputSamples, words: Any, window: int) -> None:
+def _prefetch_window(setup: TrainingSetup, samples: OutputSamples, words: Int64Array, window: int) -> None:
     """Prefetch the output rows of a window, and the input row that enters with it."""
     weights, entering = setup.weights, window + setup.method.window
     if window < len(words):

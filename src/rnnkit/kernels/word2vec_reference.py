@@ -13,10 +13,10 @@ Windows, samples and rows are those of the kernels; `word2vec_updates.py` define
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from rnnkit.kernels.compiler import Float32Array, Int64Array
 from rnnkit.kernels.negative_sampling import TILE, OutputSamples, lane_index
 from rnnkit.kernels.word2vec_weights import EmbeddingWeights, HiddenRow, WindowBuffers
 from rnnkit.kernels.word_vector_simd import kernel
@@ -26,7 +26,7 @@ _ZERO = np.float32(0)
 
 @kernel
 def train_window(
-    weights: EmbeddingWeights, contexts: Any, samples: OutputSamples, window: int, learning_rate: np.float32,
+    weights: EmbeddingWeights, contexts: Int64Array, samples: OutputSamples, window: int, learning_rate: np.float32,
     buffers: WindowBuffers,
 ) -> float:  # fmt: skip
     """Train on one window as `word2vec_updates.train_window` does. Returns the loss of all context words, in nats."""
@@ -55,7 +55,7 @@ def train_window(
 
 
 @kernel
-def average_inputs(weights: EmbeddingWeights, rows: Any, mean_weights: Any, hidden: HiddenRow) -> None:
+def average_inputs(weights: EmbeddingWeights, rows: Int64Array, mean_weights: Float32Array, hidden: HiddenRow) -> None:
     """Compute the mean of the input rows as `word2vec_updates.average_inputs` does."""
     values = hidden.values
     for d in range(weights.stride):
@@ -83,7 +83,12 @@ def update_outputs(
 
 @kernel
 def update_softmax(
-    weights: EmbeddingWeights, hidden: HiddenRow, target: int, keep_V: Any, learning_rate: np.float32, logits: Any
+    weights: EmbeddingWeights,
+    hidden: HiddenRow,
+    target: int,
+    keep_V: Float32Array,
+    learning_rate: np.float32,
+    logits: Float32Array,
 ) -> float:
     """Train one hidden row against every word: the full softmax. Returns the loss in nats.
 
@@ -91,7 +96,7 @@ def update_softmax(
         weights: The output rows are updated in place.
         hidden: h; `step` receives its update.
         target: The correct word.
-        keep_V: Rows with probability 0 are not words of the text.
+        keep_V: Int64Array with probability 0 are not words of the text.
         learning_rate: Of this prediction.
         logits: Scratch, one number per row.
     """
@@ -124,7 +129,9 @@ def update_hidden(hidden: HiddenRow, scale: np.float32, mean_product: np.float32
 
 
 @kernel
-def update_inputs(weights: EmbeddingWeights, rows: Any, rate_factors: Any, total_step: Any) -> None:
+def update_inputs(
+    weights: EmbeddingWeights, rows: Int64Array, rate_factors: Float32Array, total_step: Float32Array
+) -> None:
     """Update the input rows as `word2vec_updates.update_inputs` does."""
     for r in range(len(rows)):
         for d in range(weights.stride):
@@ -132,7 +139,7 @@ def update_inputs(weights: EmbeddingWeights, rows: Any, rate_factors: Any, total
 
 
 @kernel
-def _dot(a: Any, first: int, b: Any, second: int, size: int) -> np.float32:
+def _dot(a: Float32Array, first: int, b: Float32Array, second: int, size: int) -> np.float32:
     total = _ZERO
     for d in range(size):
         total += a[first + d] * b[second + d]
@@ -140,13 +147,13 @@ def _dot(a: Any, first: int, b: Any, second: int, size: int) -> np.float32:
 
 
 @kernel
-def _row(samples: OutputSamples, window: int, lane: int) -> Any:
-    return samples.rows[window * samples.tiles * TILE + lane]
+def _row(samples: OutputSamples, window: int, lane: int) -> int:
+    return int(samples.rows[window * samples.tiles * TILE + lane])
 
 
 @kernel
 def _score_gradient(
-    samples: OutputSamples, window: int, lane: int, logit: Any, learning_rate: np.float32
+    samples: OutputSamples, window: int, lane: int, logit: np.float32, learning_rate: np.float32
 ) -> tuple[np.float32, float]:
     """Return -learning_rate dE/ds of one output row, and its part of E."""
     index = lane_index(window, lane, samples.tiles)

@@ -36,13 +36,14 @@ arXiv:1607.04606).
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from rnnkit.kernels.compiler import Float32Array, Int64Array
 from rnnkit.kernels.negative_sampling import TILE, TILE_LANES, OutputSamples
 from rnnkit.kernels.word2vec_weights import EmbeddingWeights, HiddenRow, WindowBuffers
 from rnnkit.kernels.word_vector_simd import (
+    FloatLanes,
     broadcast8,
     broadcast16,
     exponent8,
@@ -73,7 +74,14 @@ _MIN_PROBABILITY = np.float32(1e-13)  # sigma(-MAX_LOGIT)
 
 
 @inlined
-def score_gradients(logits: Any, signs: Any, counts: Any, max_repeats: int, learning_rate: Any, log_sum: Any) -> Any:
+def score_gradients(
+    logits: FloatLanes,
+    signs: FloatLanes,
+    counts: FloatLanes,
+    max_repeats: int,
+    learning_rate: FloatLanes,
+    log_sum: Float32Array,
+) -> FloatLanes:
     """Compute the step of each logit, and add the log-probabilities of the correct decisions to `log_sum`.
 
     Args:
@@ -105,7 +113,7 @@ def score_gradients(logits: Any, signs: Any, counts: Any, max_repeats: int, lear
 
 
 @inlined
-def sigmoid8(logits: Any) -> Any:
+def sigmoid8(logits: FloatLanes) -> FloatLanes:
     """Compute the logistic function of each lane."""
     zero, one = broadcast8(_ZERO), broadcast8(_ONE)
     clipped = maximum(minimum(logits, broadcast8(MAX_LOGIT)), broadcast8(-MAX_LOGIT))
@@ -121,14 +129,14 @@ def sigmoid8(logits: Any) -> Any:
 
 
 @inlined
-def clear_log_sum(log_sum: Any) -> None:
+def clear_log_sum(log_sum: Float32Array) -> None:
     """Reset an accumulator to the empty product."""
     store8(log_sum, 0, broadcast8(_ONE))
     store8(log_sum, 8, broadcast8(_ZERO))
 
 
 @inlined
-def add_log_probabilities(log_sum: Any, probabilities: Any) -> None:
+def add_log_probabilities(log_sum: Float32Array, probabilities: FloatLanes) -> None:
     """Add the logarithms of eight probabilities.
 
     The accumulator holds a product of mantissas and a sum of exponents: as exact as a sum of logarithms, at a tenth
@@ -140,7 +148,7 @@ def add_log_probabilities(log_sum: Any, probabilities: Any) -> None:
 
 
 @inlined
-def negative_log_sum(log_sum: Any) -> float:
+def negative_log_sum(log_sum: Float32Array) -> float:
     """Return minus the sum of the logarithms that were added, in nats."""
     total = 0.0
     for lane in range(8):
@@ -150,7 +158,7 @@ def negative_log_sum(log_sum: Any) -> float:
 
 @inlined
 def train_window(
-    weights: EmbeddingWeights, contexts: Any, samples: OutputSamples, window: int, learning_rate: np.float32,
+    weights: EmbeddingWeights, contexts: Int64Array, samples: OutputSamples, window: int, learning_rate: np.float32,
     buffers: WindowBuffers,
 ) -> None:  # fmt: skip
     """Train on one window.
@@ -182,7 +190,7 @@ def train_window(
 
 
 @inlined
-def _score_contexts(weights: EmbeddingWeights, contexts: Any, rows: Any, logits: Any) -> None:
+def _score_contexts(weights: EmbeddingWeights, contexts: Int64Array, rows: Int64Array, logits: Float32Array) -> None:
     """Compute x_c . w_o for six output rows, two context words at a time: twelve sums stay in registers."""
     inputs, outputs, stride = weights
     o0, o1, o2, o3, o4, o5 = (
@@ -207,12 +215,12 @@ def _score_contexts(weights: EmbeddingWeights, contexts: Any, rows: Any, logits:
             a4, b4 = a4 + x * w, b4 + y * w
             w = load16(outputs, o5 + d)
             a5, b5 = a5 + x * w, b5 + y * w
-        store8(logits, second * TILE_LANES, horizontal_sums8(b0, b1, b2, b3, b4, b5))
-        store8(logits, c * TILE_LANES, horizontal_sums8(a0, a1, a2, a3, a4, a5))
+        store8(logits, second * TILE_LANES, horizontal_sums8((b0, b1, b2, b3, b4, b5)))
+        store8(logits, c * TILE_LANES, horizontal_sums8((a0, a1, a2, a3, a4, a5)))
 
 
 @inlined
-def _update_window(weights: EmbeddingWeights, contexts: Any, rows: Any, gradients: Any) -> None:
+def _update_window(weights: EmbeddingWeights, contexts: Int64Array, rows: Int64Array, gradients: Float32Array) -> None:
     """Add g_co x_c to the output rows and sum_o g_co w_o to the input rows, 16 columns of all rows at a time."""
     inputs, outputs, stride = weights
     o0, o1, o2, o3, o4, o5 = (
@@ -240,7 +248,7 @@ def _update_window(weights: EmbeddingWeights, contexts: Any, rows: Any, gradient
 
 
 @inlined
-def average_inputs(weights: EmbeddingWeights, rows: Any, mean_weights: Any, hidden: HiddenRow) -> None:
+def average_inputs(weights: EmbeddingWeights, rows: Int64Array, mean_weights: Float32Array, hidden: HiddenRow) -> None:
     """Compute the weighted mean of the input rows, and clear the updates of the hidden row."""
     inputs, stride = weights.inputs, weights.stride
     share = broadcast16(np.float32(1) / np.float32(len(rows)))
@@ -297,7 +305,9 @@ def update_hidden(hidden: HiddenRow, scale: np.float32, mean_product: np.float32
 
 
 @inlined
-def update_inputs(weights: EmbeddingWeights, rows: Any, rate_factors: Any, total_step: Any) -> None:
+def update_inputs(
+    weights: EmbeddingWeights, rows: Int64Array, rate_factors: Float32Array, total_step: Float32Array
+) -> None:
     """Add c_r times the total update to each input row."""
     inputs, stride = weights.inputs, weights.stride
     for r in range(len(rows)):
@@ -308,7 +318,7 @@ def update_inputs(weights: EmbeddingWeights, rows: Any, rate_factors: Any, total
 
 
 @inlined
-def _score_hidden(weights: EmbeddingWeights, hidden: Any, rows: Any) -> Any:
+def _score_hidden(weights: EmbeddingWeights, hidden: Float32Array, rows: Int64Array) -> FloatLanes:
     """Compute h . w_o for six output rows, one per lane."""
     outputs, stride = weights.outputs, weights.stride
     o0, o1, o2, o3, o4, o5 = (
@@ -320,11 +330,13 @@ def _score_hidden(weights: EmbeddingWeights, hidden: Any, rows: Any) -> Any:
         s0, s1 = s0 + h * load16(outputs, o0 + d), s1 + h * load16(outputs, o1 + d)
         s2, s3 = s2 + h * load16(outputs, o2 + d), s3 + h * load16(outputs, o3 + d)
         s4, s5 = s4 + h * load16(outputs, o4 + d), s5 + h * load16(outputs, o5 + d)
-    return horizontal_sums8(s0, s1, s2, s3, s4, s5)
+    return horizontal_sums8((s0, s1, s2, s3, s4, s5))
 
 
 @inlined
-def _update_hidden_rows(weights: EmbeddingWeights, hidden: HiddenRow, rows: Any, gradients: Any) -> None:
+def _update_hidden_rows(
+    weights: EmbeddingWeights, hidden: HiddenRow, rows: Int64Array, gradients: Float32Array
+) -> None:
     """Add sum_o g_o w_o to the update of the hidden row, and g_o h to the output rows."""
     outputs, stride = weights.outputs, weights.stride
     o0, o1, o2, o3, o4, o5 = (

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnkit.kernels.compiler import Float32Array
 from rnnkit.kernels.word_vector_simd import inlined, kernel, load16, store16
 
 CACHE_LINE_BYTES = 64
@@ -28,7 +29,7 @@ class EmbeddingWeights(NamedTuple):
     Attributes:
         inputs: Flat. Row r is `inputs[r * stride : r * stride + D]`: first the words', then the n-gram buckets'.
         outputs: Flat. The words' rows only.
-        stride: Floats from one row to the next.
+        stride: Float32Array from one row to the next.
     """
 
     inputs: NDArray[np.float32]
@@ -42,7 +43,7 @@ class Composition(NamedTuple):
     Attributes:
         starts_V: The rows of vocabulary id v are `rows[starts_V[v]:starts_V[v + 1]]`. Empty if each word has only its
             own row.
-        rows: Rows of the input matrix; bucket b is row V + b.
+        rows: Int64Array of the input matrix; bucket b is row V + b.
         mean_weights: Weight of each row in the mean.
         rate_factors: Factor of each row's learning rate.
     """
@@ -100,7 +101,7 @@ def init_weights(
         input_rows: Number of words and n-gram buckets.
         output_rows: Number of words.
         dimension: D.
-        first_word: Rows before this one belong to special symbols and stay zero.
+        first_word: Int64Array before this one belong to special symbols and stay zero.
         seed: Of the random numbers.
         cache_rows: Additional rows at the end of both matrices, for the row caches of threads.
     """
@@ -228,7 +229,7 @@ def sync_row_cache(weights: EmbeddingWeights, cache: RowCache) -> None:
 
 
 @inlined
-def _fill_row(matrix: Any, shared: int, cached: int, size: int, stride: int) -> None:
+def _fill_row(matrix: Float32Array, shared: int, cached: int, size: int, stride: int) -> None:
     for d in range(0, stride, 16):
         values = load16(matrix, shared * stride + d)
         store16(matrix, cached * stride + d, values)
@@ -236,7 +237,7 @@ def _fill_row(matrix: Any, shared: int, cached: int, size: int, stride: int) -> 
 
 
 @inlined
-def _sync_row(matrix: Any, shared: int, cached: int, size: int, stride: int) -> None:
+def _sync_row(matrix: Float32Array, shared: int, cached: int, size: int, stride: int) -> None:
     for d in range(0, stride, 16):
         current, snapshot = cached * stride + d, (cached + size) * stride + d
         values = load16(matrix, shared * stride + d) + (load16(matrix, current) - load16(matrix, snapshot))

@@ -67,21 +67,21 @@ class WordPairTable(NamedTuple):
 
 
 @inlined
-def hash_key(key: Any) -> Any:
+def hash_key(key: int | np.integer[Any]) -> np.int64:
     """Hash a key to 31 bits (Fibonacci hashing), so that consecutive ids spread over the table."""
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
     return np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(0x7FFFFFFF))
 
 
 @inlined
-def find_slot(table: WordPairTable, row: int, target: int) -> Any:
+def find_slot(table: WordPairTable, row: int, target: int) -> int:
     """Find the slot of a pair that is in the table."""
     begin = table.begin_R1[row]
     mask = table.begin_R1[row + 1] - begin - 1
     slot = hash_key(target) & mask
     while table.target_A[begin + slot] != target:
         slot = (slot + 1) & mask
-    return begin + slot
+    return int(begin + slot)
 
 
 @kernel
@@ -167,7 +167,7 @@ def insert_pairs(keys_K: NDArray[np.int64], begin_R1: NDArray[np.int64], target_
 
 
 @inlined
-def digamma(x: float) -> Any:
+def digamma(x: float) -> float:
     """Compute the digamma function, the derivative of log gamma, for x > 0 (Abramowitz and Stegun 6.3.5, 6.3.18)."""
     shift = 0.0
     while x < 6:
@@ -175,7 +175,7 @@ def digamma(x: float) -> Any:
         x += 1
     square = 1 / (x * x)
     series = square * (1 / 12 - square * (1 / 120 - square * (1 / 252 - square * (1 / 240 - square / 132))))
-    return shift + np.log(x) - 0.5 / x - series
+    return float(shift + np.log(x) - 0.5 / x - series)
 
 
 @kernel
@@ -214,27 +214,23 @@ _FORWARD, _BACKWARD, _BOTH = np.uint8(1), np.uint8(2), np.uint8(3)
 
 @kernel
 def symmetrize_sentences(
-    source_begin_N1: NDArray[np.int64],
-    target_begin_N1: NDArray[np.int64],
+    begins: tuple[NDArray[np.int64], NDArray[np.int64]],
     forward_T: NDArray[np.int32],
     backward_S: NDArray[np.int32],
     method: int,
-    offset_N1: NDArray[np.int64],
-    source_L: NDArray[np.int32],
-    target_L: NDArray[np.int32],
+    links: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]],
 ) -> None:
     """Write the links of all sentence pairs, sorted by source word, then by target word.
 
     Args:
-        source_begin_N1: Offset of each source sentence, and the total.
-        target_begin_N1: Offset of each target sentence, and the total.
+        begins: Offset of each source sentence, and the total; the same of the target sentences.
         forward_T: For each target word its source position, or a negative number.
         backward_S: For each source word its target position, or a negative number.
         method: Index in `symmetrization.METHODS`.
-        offset_N1: Output: offset of each pair's links, and the total.
-        source_L: Output: source position of each link.
-        target_L: Output: target position of each link.
+        links: Output: offset of each pair's links, and the total; source position and target position of each link.
     """
+    source_begin_N1, target_begin_N1 = begins
+    offset_N1, source_L, target_L = links
     written = 0
     for sentence in range(len(offset_N1) - 1):
         forward = forward_T[target_begin_N1[sentence] : target_begin_N1[sentence + 1]]

@@ -7,11 +7,12 @@ table is at most half full. N-grams are hashed as fastText does: 32-bit FNV-1a o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnkit.kernels.compiler import BoolArray, Int32Array, Int64Array, UInt8Array
 from rnnkit.kernels.word_vector_simd import inlined, kernel
 
 _FNV32_BASIS, _FNV32_PRIME = np.uint32(2166136261), np.uint32(16777619)
@@ -43,7 +44,14 @@ def hash_ngrams(
 
 
 @kernel
-def _hash_all(text: Any, ends: Any, bounds: tuple[int, int], starts: Any, hashes: Any, lengths: Any) -> int:
+def _hash_all(
+    text: UInt8Array,
+    ends: Int64Array,
+    bounds: tuple[int, int],
+    starts: Int64Array,
+    hashes: NDArray[np.uint32],
+    lengths: Int32Array,
+) -> int:
     min_length, max_length = bounds
     count = 0
     for word in range(len(ends) - 1):
@@ -77,6 +85,8 @@ _EMPTY = np.int32(-1)
 _FNV_BASIS, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a with 64 bits
 _FOLD = np.uint64(32)
 _NEWLINE: Final = 10
+
+S = TypeVar("S", bound=np.generic)
 
 # Indices of the sizes that compiled code and Python share: words, bytes of text, words in the current segment.
 _WORDS, _BYTES, _RUN = range(3)
@@ -175,7 +185,7 @@ class WordHashTable:
         self._arrays = arrays
 
 
-def _grown(array: NDArray[Any], size: int) -> NDArray[Any]:
+def _grown(array: NDArray[S], size: int) -> NDArray[S]:
     """Return a copy extended with zeros, which counts start from; the system commits their memory only when used."""
     larger = np.zeros(size, array.dtype)
     larger[: len(array)] = array
@@ -184,7 +194,7 @@ def _grown(array: NDArray[Any], size: int) -> NDArray[Any]:
 
 @kernel
 def _encode(
-    table: _Arrays, block: Any, is_separator: Any, max_segment: int, ids: Any, segments: Any
+    table: _Arrays, block: UInt8Array, is_separator: BoolArray, max_segment: int, ids: Int32Array, segments: Int64Array
 ) -> tuple[int, int]:
     words = finished = at = 0
     run = table.sizes[_RUN]
@@ -210,7 +220,7 @@ def _encode(
 
 
 @inlined
-def _find(table: _Arrays, block: Any, start: int, stop: int, hashed: np.uint64) -> int:
+def _find(table: _Arrays, block: UInt8Array, start: int, stop: int, hashed: np.uint64) -> int:
     """Return the id of a word, which is added if it is new."""
     slots, sizes = table.slots, table.sizes
     slot = _first_slot(hashed, slots)
@@ -228,7 +238,7 @@ def _find(table: _Arrays, block: Any, start: int, stop: int, hashed: np.uint64) 
 
 
 @inlined
-def _is_equal(table: _Arrays, word: int, block: Any, start: int, stop: int) -> bool:
+def _is_equal(table: _Arrays, word: int, block: UInt8Array, start: int, stop: int) -> bool:
     first = table.ends[word - 1] if word else 0
     if table.ends[word] - first != stop - start:
         return False
@@ -239,13 +249,13 @@ def _is_equal(table: _Arrays, word: int, block: Any, start: int, stop: int) -> b
 
 
 @inlined
-def _first_slot(hashed: np.uint64, slots: Any) -> np.int64:
+def _first_slot(hashed: np.uint64, slots: Int32Array) -> np.int64:
     """Return the slot where the search for a word begins."""
     return np.int64((hashed ^ (hashed >> _FOLD)) & np.uint64(len(slots) - 1))
 
 
 @kernel
-def _rehash(slots: Any, hashes: Any, words: int) -> None:
+def _rehash(slots: Int32Array, hashes: NDArray[np.uint64], words: int) -> None:
     """Insert all words into empty slots."""
     for word in range(words):
         slot = _first_slot(hashes[word], slots)

@@ -10,16 +10,17 @@ functions that run once per window inlined into their callers, training is 30 % 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.core.datamodel import DataModelManager
+from numba.extending import models, register_model
 
-from rnnkit.kernels.compiler import Compiler, define_operators
+from rnnkit.kernels.compiler import Compiler, Float32Array, VectorType, define_operators, emit
 
 _compiler = Compiler(Path(__file__).parent, reassociate=True, allocates=False)
 kernel, inlined = _compiler.kernel, _compiler.inlined
@@ -36,8 +37,8 @@ _FLOAT_BYTES = 4
 _MANTISSA_BITS, _BIAS = 23, 127  # of a float32
 
 
-class FloatLanes(types.Type):
-    """The Numba type of a vector of `count` float32 lanes."""
+class FloatLanes(VectorType):
+    """A vector of `count` float32 lanes."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -46,61 +47,46 @@ class FloatLanes(types.Type):
 
 @register_model(FloatLanes)
 class _FloatLanesModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, lanes: FloatLanes) -> None:
+    def __init__(self, manager: DataModelManager, lanes: FloatLanes) -> None:
         super().__init__(manager, lanes, ir.VectorType(_FLOAT, lanes.count))
 
 
 LANES16 = FloatLanes(WIDTH)
 LANES8 = FloatLanes(SCORES)
+_VECTOR8, _INTEGERS8 = ir.VectorType(_FLOAT, SCORES), ir.VectorType(ir.IntType(32), SCORES)
 
 define_operators(FloatLanes, _FAST)
 
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
-
-
-def _make_load(lanes: FloatLanes) -> Any:
-    @intrinsic
-    def load(typing: Any, array: Any, index: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-            address = _address(context, builder, signature.args[0], arguments[0], arguments[1])
-            vector = ir.VectorType(_FLOAT, lanes.count).as_pointer()
-            return builder.load(builder.bitcast(address, vector), align=_FLOAT_BYTES)
-
-        return lanes(array, types.intp), generate
+def _make_load(lanes: FloatLanes) -> Callable[[Float32Array, int], FloatLanes]:
+    @emit(lanes, None, types.intp)
+    def load(builder: ir.IRBuilder, array: ir.Value, index: ir.Value) -> ir.Value:
+        pointer = ir.VectorType(_FLOAT, lanes.count).as_pointer()
+        return builder.load(builder.bitcast(builder.gep(array, [index]), pointer), align=_FLOAT_BYTES)
 
     return load
 
 
-def _make_store(lanes: FloatLanes) -> Any:
-    @intrinsic
-    def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-            address = _address(context, builder, signature.args[0], arguments[0], arguments[1])
-            vector = ir.VectorType(_FLOAT, lanes.count).as_pointer()
-            builder.store(arguments[2], builder.bitcast(address, vector), align=_FLOAT_BYTES)
-            return context.get_dummy_value()
-
-        return types.void(array, types.intp, lanes), generate
+def _make_store(lanes: FloatLanes) -> Callable[[Float32Array, int, FloatLanes], None]:
+    @emit(types.void, None, types.intp, lanes)
+    def store(builder: ir.IRBuilder, array: ir.Value, index: ir.Value, vector: ir.Value) -> None:
+        pointer = ir.VectorType(_FLOAT, lanes.count).as_pointer()
+        builder.store(vector, builder.bitcast(builder.gep(array, [index]), pointer), align=_FLOAT_BYTES)
 
     return store
 
 
-def _make_fill(lanes: FloatLanes) -> Any:
-    @intrinsic
-    def fill(typing: Any, value: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-            empty = ir.Constant(ir.VectorType(_FLOAT, lanes.count), ir.Undefined)
-            first = builder.insert_element(empty, arguments[0], ir.IntType(32)(0))
-            return _shuffle(builder, first, first, [0] * lanes.count)
-
-        return lanes(types.float32), generate
+def _make_fill(lanes: FloatLanes) -> Callable[[np.float32], FloatLanes]:
+    @emit(lanes, types.float32)
+    def fill(builder: ir.IRBuilder, number: ir.Value) -> ir.Value:
+        empty = ir.Constant(ir.VectorType(_FLOAT, lanes.count), ir.Undefined)
+        first = builder.insert_element(empty, number, ir.IntType(32)(0))
+        return _shuffle(builder, first, first, [0] * lanes.count)
 
     return fill
 
 
-def _shuffle(builder: Any, a: Any, b: Any, picks: Sequence[int]) -> Any:
+def _shuffle(builder: ir.IRBuilder, a: ir.Value, b: ir.Value, picks: Sequence[int]) -> ir.Value:
     """Select lanes by index; the lanes of `b` follow those of `a`."""
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(picks)), list(picks)))
 
@@ -115,28 +101,24 @@ broadcast16, broadcast8 = _make_fill(LANES16), _make_fill(LANES8)
 """`broadcast16(number)` sets every lane to a float32."""
 
 
-@intrinsic
-def horizontal_sums8(typing: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
+@emit(LANES8, types.UniTuple(LANES16, 6))
+def horizontal_sums8(builder: ir.IRBuilder, six: ir.Value) -> ir.Value:
     """Sum the lanes of six vectors into the first six lanes of one; the last two are zero.
 
     The vectors are folded pairwise, which costs a third of six separate sums.
     """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        zero = ir.Constant(ir.VectorType(_FLOAT, WIDTH), [0.0] * WIDTH)
-        vectors = [*arguments, zero, zero]
-        run = 1
-        while len(vectors) > 1:
-            vectors = [_fold(builder, x, y, run) for x, y in zip(vectors[::2], vectors[1::2], strict=True)]
-            run *= 2
-        (both,) = vectors
-        low, high = (_shuffle(builder, both, both, range(start, start + SCORES)) for start in (0, SCORES))
-        return builder.fadd(low, high, flags=_FAST)
-
-    return LANES8(*[LANES16] * 6), generate
+    zero = ir.Constant(ir.VectorType(_FLOAT, WIDTH), [0.0] * WIDTH)
+    vectors = [*cgutils.unpack_tuple(builder, six), zero, zero]
+    run = 1
+    while len(vectors) > 1:
+        vectors = [_fold(builder, x, y, run) for x, y in zip(vectors[::2], vectors[1::2], strict=True)]
+        run *= 2
+    (both,) = vectors
+    low, high = (_shuffle(builder, both, both, range(start, start + SCORES)) for start in (0, SCORES))
+    return builder.fadd(low, high, flags=_FAST)
 
 
-def _fold(builder: Any, x: Any, y: Any, run: int) -> Any:
+def _fold(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, run: int) -> ir.Value:
     """Add adjacent runs of lanes of `x` and of `y`, and interleave the results."""
     even: list[int] = []
     odd: list[int] = []
@@ -147,15 +129,11 @@ def _fold(builder: Any, x: Any, y: Any, run: int) -> Any:
     return builder.fadd(_shuffle(builder, x, y, even), _shuffle(builder, x, y, odd), flags=_FAST)
 
 
-def _make_choice(comparison: str) -> Any:
-    @intrinsic
-    def choose(typing: Any, a: Any, b: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-            first, second = arguments
-            chosen = builder.select(builder.fcmp_unordered(comparison, first, second), first, second)
-            return builder.select(builder.fcmp_unordered("uno", second, second), second, chosen)
-
-        return a(a, b), generate
+def _make_choice(comparison: str) -> Callable[[FloatLanes, FloatLanes], FloatLanes]:
+    @emit(LANES8, LANES8, LANES8)
+    def choose(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+        chosen = builder.select(builder.fcmp_unordered(comparison, a, b), a, b)
+        return builder.select(builder.fcmp_unordered("uno", b, b), b, chosen)
 
     return choose
 
@@ -164,74 +142,47 @@ minimum, maximum = _make_choice("<"), _make_choice(">")
 """Minimum and maximum of two vectors, lane by lane; NaN in either operand is kept."""
 
 
-@intrinsic
-def round8(typing: Any, vector: Any) -> Any:
+@emit(LANES8, LANES8)
+def round8(builder: ir.IRBuilder, vector: ir.Value) -> ir.Value:
     """Round each lane to the nearest integer, ties to even."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        vector = arguments[0].type
-        rounded = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector]), f"llvm.nearbyint.v{SCORES}f32"
-        )
-        return builder.call(rounded, arguments)
-
-    return LANES8(LANES8), generate
+    kind = ir.FunctionType(_VECTOR8, [_VECTOR8])
+    rounded = cgutils.get_or_insert_function(builder.module, kind, f"llvm.nearbyint.v{SCORES}f32")
+    return builder.call(rounded, [vector])
 
 
-@intrinsic
-def power_of_two8(typing: Any, exponents: Any) -> Any:
+@emit(LANES8, LANES8)
+def power_of_two8(builder: ir.IRBuilder, exponents: ir.Value) -> ir.Value:
     """Compute 2 to the power of each lane; the lanes are integers from -126 to 127."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        integers = ir.VectorType(ir.IntType(32), SCORES)
-        biased = builder.add(builder.fptosi(arguments[0], integers), ir.Constant(integers, [_BIAS] * SCORES))
-        bits = builder.shl(biased, ir.Constant(integers, [_MANTISSA_BITS] * SCORES))
-        return builder.bitcast(bits, ir.VectorType(_FLOAT, SCORES))
-
-    return LANES8(LANES8), generate
+    biased = builder.add(builder.fptosi(exponents, _INTEGERS8), _integers(_BIAS))
+    return builder.bitcast(builder.shl(biased, _integers(_MANTISSA_BITS)), _VECTOR8)
 
 
-@intrinsic
-def exponent8(typing: Any, vector: Any) -> Any:
+@emit(LANES8, LANES8)
+def exponent8(builder: ir.IRBuilder, vector: ir.Value) -> ir.Value:
     """Return e for x = m * 2**e with 1 <= m < 2, of each positive lane, as float32."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        integers = ir.VectorType(ir.IntType(32), SCORES)
-        biased = builder.lshr(builder.bitcast(arguments[0], integers), ir.Constant(integers, [_MANTISSA_BITS] * SCORES))
-        return builder.sitofp(
-            builder.sub(biased, ir.Constant(integers, [_BIAS] * SCORES)), ir.VectorType(_FLOAT, SCORES)
-        )
-
-    return LANES8(LANES8), generate
+    biased = builder.lshr(builder.bitcast(vector, _INTEGERS8), _integers(_MANTISSA_BITS))
+    return builder.sitofp(builder.sub(biased, _integers(_BIAS)), _VECTOR8)
 
 
-@intrinsic
-def mantissa8(typing: Any, vector: Any) -> Any:
+@emit(LANES8, LANES8)
+def mantissa8(builder: ir.IRBuilder, vector: ir.Value) -> ir.Value:
     """Return m for x = m * 2**e with 1 <= m < 2, of each positive lane; NaN is kept."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        integers = ir.VectorType(ir.IntType(32), SCORES)
-        bits = builder.bitcast(arguments[0], integers)
-        kept = builder.and_(bits, ir.Constant(integers, [(1 << _MANTISSA_BITS) - 1] * SCORES))
-        one = ir.Constant(integers, [_BIAS << _MANTISSA_BITS] * SCORES)
-        mantissa = builder.bitcast(builder.or_(kept, one), ir.VectorType(_FLOAT, SCORES))
-        is_number = builder.fcmp_ordered("ord", arguments[0], arguments[0])
-        return builder.select(is_number, mantissa, arguments[0])
-
-    return LANES8(LANES8), generate
+    kept = builder.and_(builder.bitcast(vector, _INTEGERS8), _integers((1 << _MANTISSA_BITS) - 1))
+    mantissa = builder.bitcast(builder.or_(kept, _integers(_BIAS << _MANTISSA_BITS)), _VECTOR8)
+    return builder.select(builder.fcmp_ordered("ord", vector, vector), mantissa, vector)
 
 
-@intrinsic
-def prefetch(typing: Any, array: Any, index: Any) -> Any:
+def _integers(number: int) -> ir.Constant:
+    """Return eight lanes with the same integer."""
+    return ir.Constant(_INTEGERS8, [number] * SCORES)
+
+
+@emit(types.void, None, types.intp)
+def prefetch(builder: ir.IRBuilder, array: ir.Value, index: ir.Value) -> None:
     """Prefetch the cache line of `array[index]` for writing."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        byte_pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        function = ir.FunctionType(ir.VoidType(), [byte_pointer, number, number, number])
-        fetch = cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0i8")
-        address = _address(context, builder, signature.args[0], arguments[0], arguments[1])
-        for_writing, into_nearest_cache, data = number(1), number(3), number(1)
-        builder.call(fetch, [builder.bitcast(address, byte_pointer), for_writing, into_nearest_cache, data])
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp), generate
+    byte_pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte_pointer, number, number, number])
+    fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    for_writing, into_nearest_cache, data = number(1), number(3), number(1)
+    address = builder.bitcast(builder.gep(array, [index]), byte_pointer)
+    builder.call(fetch, [address, for_writing, into_nearest_cache, data])

@@ -29,7 +29,7 @@ from rnnkit.nn.bidirectional import Layer, make_layer, run_layer
 from rnnkit.nn.device import CheckpointedLayer
 from rnnkit.nn.kinds import LanguageArch, LineContext
 from rnnkit.nn.losses import Proposal, sampled_loss
-from rnnkit.nn.transformer import TransformerLayer
+from rnnkit.nn.transformer import TransformerLayer, TransformerSettings
 from rnnkit.text import special_tokens
 
 LMLayer = Layer | TransformerLayer
@@ -156,7 +156,7 @@ class LanguageModelNetwork(CheckpointedLayer):
     ) -> tuple[Tensor, Tensor]:
         """Compute the sampled softmax loss and its estimate of the negative log-likelihood, both summed, in nats."""
         output = self.output_weight, self.output_bias
-        loss, nll_N = sampled_loss(hidden_NE, *output, target_N, proposal.draw(), proposal.log_inclusion_V, dtype)
+        loss, nll_N = sampled_loss(hidden_NE, *output, target_N, proposal.draw(), dtype)
         return loss, nll_N.sum()
 
     def nll(self, hidden_NE: Tensor, target_N: Tensor) -> Tensor:
@@ -182,12 +182,8 @@ class LanguageModelNetwork(CheckpointedLayer):
 
 def _make_layers(config: LMConfig) -> Sequence[LMLayer]:
     if config.arch == "transformer":
-        shape = config.hidden, config.heads, config.memory
-        last = config.layers - 1
-        return [
-            TransformerLayer(*shape, dropout=config.dropout_hidden, last=index == last)
-            for index in range(config.layers)
-        ]
+        settings = TransformerSettings(config.hidden, config.heads, config.memory, dropout=config.dropout_hidden)
+        return [TransformerLayer(settings, last=index == config.layers - 1) for index in range(config.layers)]
     size = config.embedding if config.tied else config.hidden
     sizes = [config.embedding, *[config.hidden] * (config.layers - 1), size]
     return [make_layer(config.arch, *pair) for pair in itertools.pairwise(sizes)]

@@ -8,15 +8,16 @@ Without `tokenizer/` the training data was tokenized outside rnnkit; the model t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
 from rnnkit.errors import FormatError
+from rnnkit.json_types import JsonMapping
 from rnnkit.models import model_weights, store
 from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
 from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
@@ -46,7 +47,7 @@ class LoadedModel(Generic[N]):
     tokenizer: Tokenizer | None
     vocabulary: Vocabulary
     language: str
-    facts: Mapping[str, Any]
+    facts: JsonMapping
 
 
 LoadedLanguageModel = LoadedModel[LanguageModelNetwork]
@@ -76,7 +77,7 @@ def create_masked_lm(
 
 
 def _create(
-    folder: Path, task: str, config: Mapping[str, Any], language: str, tokenizer: Path | None, vocabulary: Path
+    folder: Path, task: str, config: JsonMapping, language: str, tokenizer: Path | None, vocabulary: Path
 ) -> None:
     store.create_model_dir(folder, tokenizer, {VOCABULARY_FILE: vocabulary})
     store.write_config(folder, task, [language], [VOCABULARY_FILE], config)
@@ -95,7 +96,7 @@ def load_masked_lm(folder: Path, checkpoint: str, device: torch.device) -> Loade
 
 
 def load_network(
-    folder: Path, task: str, build: Callable[[Mapping[str, Any]], N], checkpoint: str, device: torch.device
+    folder: Path, task: str, build: Callable[[JsonMapping], N], checkpoint: str, device: torch.device
 ) -> LoadedModel[N]:
     """Load a network of one language for inference.
 

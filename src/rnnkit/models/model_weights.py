@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +18,7 @@ from rnnkit.errors import DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.io.atomic import atomic_file
 from rnnkit.io.safe_reading import check_regular, parse_json
+from rnnkit.json_types import JsonMapping, JsonObject
 
 METADATA_KEY = "rnnkit"
 """Key of the header's entry."""
@@ -52,7 +52,7 @@ def count_frozen_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters() if not parameter.requires_grad)
 
 
-def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+def save(path: Path, tensors: Mapping[str, Tensor], facts: JsonMapping) -> None:
     """Write tensors and metadata atomically.
 
     Raises:
@@ -67,7 +67,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
         file.write(to_bytes(plain, {METADATA_KEY: metadata}))
 
 
-def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load(path: Path) -> tuple[dict[str, Tensor], JsonObject]:
     """Read tensors and metadata.
 
     Raises:
@@ -134,7 +134,7 @@ def check_shapes(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -
             raise FormatError(f"{path} does not fit its config.json", f"tensor {name} is {shapes}", path=path)
 
 
-def may_exceed_weights(shape: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bool:
+def may_exceed_weights(shape: JsonMapping, tensors: Mapping[str, Tensor]) -> bool:
     """Estimate, without building it, whether a network could need far more memory than its weights.
 
     Each matrix has a vocabulary's size, or up to four times a layer's size, as a dimension, and a layer has few

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from rnnkit.errors import ArtefactError, DataError, FormatError, explain_os_erro
 from rnnkit.io import artifact_output, manifest
 from rnnkit.io.atomic import atomic_file, copy_directory
 from rnnkit.io.safe_reading import read_json
+from rnnkit.json_types import JsonMapping, JsonObject
 from rnnkit.models import model_weights
 from rnnkit.models.encoder_decoder import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence, upgrade_parameter_names
@@ -79,7 +80,7 @@ class LoadedSeq2Seq:
     source_vocabulary: Vocabulary
     target_vocabulary: Vocabulary
     languages: tuple[str, str]
-    facts: Mapping[str, Any]
+    facts: JsonMapping
 
 
 def create_seq2seq(
@@ -124,7 +125,7 @@ def create_model_dir(folder: Path, tokenizer: Path | None, vocabularies: Mapping
 
 
 def write_config(
-    folder: Path, task: str, languages: Sequence[str], vocabularies: Sequence[str], network: Mapping[str, Any]
+    folder: Path, task: str, languages: Sequence[str], vocabularies: Sequence[str], network: JsonMapping
 ) -> None:
     """Write `config.json`: task, languages, vocabulary files, and the configuration of the network."""
     document = {
@@ -143,7 +144,7 @@ def vocabulary_names(count: int, languages: tuple[str, str]) -> list[str]:
 
 
 def write_manifest(
-    folder: Path, options: Mapping[str, Any], inputs: Mapping[str, str], facts: Mapping[str, Any], finished: bool
+    folder: Path, options: JsonMapping, inputs: Mapping[str, str], facts: JsonMapping, finished: bool
 ) -> None:
     """Write `meta.json` with the checksums of the directory's files.
 
@@ -183,7 +184,7 @@ def check_complete(folder: Path) -> None:
         )
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> JsonObject:
     """Read `config.json`.
 
     Raises:
@@ -219,7 +220,7 @@ def training_max_lengths(folder: Path, languages: tuple[str, str]) -> tuple[int,
         return source, target
 
 
-def _check_config_types(document: Mapping[str, Any]) -> None:
+def _check_config_types(document: JsonMapping) -> None:
     """Raise ValueError if a value of `config.json` has the wrong type."""
     for key in ("languages", "vocabularies"):
         names = document[key]
@@ -294,7 +295,7 @@ def load_seq2seq(folder: Path, checkpoint: str, device: torch.device) -> LoadedS
 
 
 def build_network(
-    folder: Path, shape: Mapping[str, Any], make: Callable[[Mapping[str, Any]], N], tensors: Mapping[str, Tensor],
+    folder: Path, shape: JsonMapping, make: Callable[[JsonMapping], N], tensors: Mapping[str, Tensor],
     path: Path,
 ) -> N:  # fmt: skip
     """Build the network that `config.json` describes and copy weights into it.

@@ -218,7 +218,7 @@ def _read_entries(
 ) -> NgramEntries:
     """Read the n-grams of one order, in blocks; lines that the kernel stops at are parsed one by one."""
     words, ids = list(id_of), np.array(list(id_of.values()), dtype=np.int32)
-    word_bytes, offsets, table = make_word_index(words)
+    word_index = make_word_index(words)
     blocks = [NgramEntries(np.empty((0, order), np.int32), np.empty(0, np.float32), np.empty(0, np.float32))]
     done = 0
     while done < count:
@@ -226,7 +226,7 @@ def _read_entries(
         capacity = min(count - done, _BLOCK)
         words_MK = np.empty((capacity, order), np.int32)
         log10_M, backoff_M = np.empty(capacity, np.float32), np.empty(capacity, np.float32)
-        parsed, size = parse_entries(block, word_bytes, offsets, table, highest_order, words_MK, log10_M, backoff_M)
+        parsed, size = parse_entries(block, word_index, highest_order, words_MK, log10_M, backoff_M)
         lines.skip(size, parsed)
         blocks.append(NgramEntries(ids[words_MK[:parsed]], log10_M[:parsed].copy(), backoff_M[:parsed].copy()))
         done += parsed

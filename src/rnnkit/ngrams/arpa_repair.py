@@ -226,14 +226,14 @@ class _ArpaSections:
 
     def read_entries(self, order: int, id_of: Mapping[bytes, int]) -> tuple[NgramEntries, Int64Array]:
         """Read the n-grams of the current section; return them and their line numbers."""
-        ids, (word_bytes, offsets, table) = np.array(list(id_of.values()), np.int32), make_word_index(list(id_of))
+        ids, word_index = np.array(list(id_of.values()), np.int32), make_word_index(list(id_of))
         blocks, line_numbers = [_make_entries(order, [])], [np.empty(0, np.int64)]
         more = True
         while more:
             block = self._lines.complete_lines()
             words_MK = np.empty((_BLOCK, order), np.int32)
             log10_M, backoff_M = np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.float32)
-            parsed, size = parse_entries(block, word_bytes, offsets, table, False, words_MK, log10_M, backoff_M)
+            parsed, size = parse_entries(block, word_index, False, words_MK, log10_M, backoff_M)
             if parsed:
                 self._record_blank_lines()
                 line_numbers.append(self._lines.number + 1 + np.arange(parsed))

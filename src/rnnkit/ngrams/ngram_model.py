@@ -111,7 +111,7 @@ class BackoffModel:
         """
         if not 0 <= word < self.vocabulary_size:
             raise self._out_of_range(word)
-        log10, next_state, _ = ngram_trie.score_word(*self._arrays, state, word)
+        log10, next_state, _ = ngram_trie.score_word(self._arrays, state, word)
         return log10 * LN10, next_state
 
     def log_probabilities(self, state: int) -> Float64Array:
@@ -160,14 +160,14 @@ class BackoffModel:
             self._check_ids(ids_M, targets=True, begin=begin)
             starts = np.asarray(offsets[sentence : end + 1], dtype=np.int64) - begin
             log10_M, order_M = ngram_trie.score_sentences(
-                *self._arrays, self.initial_state(), ids_M, starts, order_begins
+                self._arrays, self.initial_state(), ids_M, starts, order_begins
             )
             log10_M *= LN10
             yield log10_M, order_M
             sentence = end
 
     @property
-    def _arrays(self) -> tuple[Int32Array, Int32Array, Float32Array, Float32Array, Int32Array]:
+    def _arrays(self) -> ngram_trie.TrieArrays:
         return self.word_A, self.suffix_A, self.log10_A, self.backoff_I, self.first_child_I1
 
     def _check_ids(self, ids_M: IntArray, targets: bool = False, begin: int = 0) -> None:

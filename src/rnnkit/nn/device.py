@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -115,7 +115,7 @@ def cpu_has_bfloat16() -> bool:
     return False
 
 
-def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
     """Return a context in which matrix products run in `dtype`."""
     if dtype == torch.float32:
         return contextlib.nullcontext()
@@ -208,7 +208,9 @@ class ContentionMonitor:
 def hold_idle_team(threads: int, release: threading.Event) -> None:
     """Create a team of OpenMP threads, the calling one among them, and keep it idle until `release` is set."""
     no_work = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)  # free(NULL) does nothing
-    parallel_region()(no_work, None, threads, 0)
+    parallel = parallel_region()
+    assert parallel is not None
+    parallel(no_work, None, threads, 0)
     release.wait()
 
 
@@ -228,7 +230,7 @@ class CheckpointedLayer(nn.Module):
 
     checkpointing: bool = False
 
-    def run(self, function: Callable[..., T], *arguments: Any) -> T:
+    def run(self, function: Callable[..., T], *arguments: object) -> T:
         """Call a function, with checkpointing if it is enabled; the first argument is a tensor."""
         return checkpoint_call(function, *arguments) if self.checkpointing else function(*arguments)
 
@@ -240,7 +242,7 @@ def enable_checkpointing(network: nn.Module) -> None:
             module.checkpointing = True
 
 
-def checkpoint_call(function: Callable[..., T], *arguments: Any) -> T:
+def checkpoint_call(function: Callable[..., T], *arguments: object) -> T:
     """Call a function and recompute it when its gradient is needed; the first argument is a tensor.
 
     Random numbers, on the CPU and on the tensor's device, are the same both times.
@@ -256,7 +258,7 @@ def split_segments(x_BTE: Tensor, max_steps: int) -> Sequence[Tensor]:
 
 
 def checkpoint_segments(
-    layer: Callable[..., tuple[Tensor, State]], x_BTE: Tensor, state: State, *others: Any
+    layer: Callable[..., tuple[Tensor, State]], x_BTE: Tensor, state: State, *others: object
 ) -> tuple[Tensor, State]:
     """Run a recurrent layer segment by segment, with checkpointing.
 

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -94,18 +94,9 @@ def fused_loss(
     smoothing: float = 0.0,
     dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Compute `reference_loss` faster and in less memory.
+    """Compute `reference_loss` faster and in less memory; arguments and result are the same.
 
-    Args:
-        hidden_NH: Hidden states.
-        weight_VH: Output matrix.
-        bias_V: Output bias.
-        target_N: Ids of the target tokens.
-        smoothing: Label smoothing e.
-        dtype: Type of matrix products and logits; by default that of autocast, or of the hidden states.
-
-    Returns:
-        As `reference_loss`.
+    `dtype` is the type of matrix products and logits, by default that of autocast, or of the hidden states.
     """
     loss, nll_N = fused_loss_and_nll(hidden_NH, weight_VH, bias_V, target_N, smoothing, dtype)
     return loss, nll_N.sum()
@@ -120,9 +111,8 @@ def fused_loss_and_nll(
     dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Compute `fused_loss`, and the negative log-likelihood of each row (N), detached, instead of their sum."""
-    loss, nll_N = _FusedLoss.apply(  # type: ignore[no-untyped-call]
-        hidden_NH, weight_VH, bias_V, target_N, smoothing, dtype or matmul_dtype(hidden_NH), torch.is_grad_enabled()
-    )
+    settings = _LossSettings(smoothing, dtype or matmul_dtype(hidden_NH), torch.is_grad_enabled())
+    loss, nll_N = _FusedLoss.apply(hidden_NH, weight_VH, bias_V, target_N, settings)  # type: ignore[no-untyped-call]
     return loss, nll_N
 
 
@@ -150,21 +140,23 @@ def log_probabilities(hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor) -> T
         return torch.log_softmax(logits_NV, dim=-1)
 
 
+class _LossSettings(NamedTuple):
+    """Label smoothing, type of matrix products and logits, and whether to compute the gradient."""
+
+    smoothing: float
+    dtype: torch.dtype
+    needs_grad: bool
+
+
 class _FusedLoss(torch.autograd.Function):
     """Loss and gradient in one pass: forward computes the gradient too, and backward only scales it."""
 
     @staticmethod
     def forward(
-        ctx: Any,
-        hidden_NH: Tensor,
-        weight_VH: Tensor,
-        bias_V: Tensor,
-        target_N: Tensor,
-        smoothing: float,
-        dtype: torch.dtype,
-        needs_grad: bool,
+        ctx: Any, hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor, target_N: Tensor, settings: _LossSettings
     ) -> tuple[Tensor, Tensor]:
         (size, width), device = weight_VH.shape, hidden_NH.device
+        smoothing, dtype, needs_grad = settings
         nll_N = torch.empty(target_N.shape, dtype=torch.float32, device=device)
         uniform = torch.zeros((), dtype=torch.float32, device=device)
         with torch.autocast(device.type, enabled=False):
@@ -200,7 +192,7 @@ class _FusedLoss(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        return *(grad * grad_loss for grad in ctx.saved_tensors), None, None, None, None
+        return *(grad * grad_loss for grad in ctx.saved_tensors), None, None
 
 
 def matmul_dtype(hidden_NH: Tensor) -> torch.dtype:
@@ -240,6 +232,18 @@ def _nll(logits_NV: Tensor, p_NV: Tensor, target_N1: Tensor) -> Tensor:
     return (log_sum_N1 - logits_NV.gather(1, target_N1).float()).squeeze(1)
 
 
+class VocabularySample(NamedTuple):
+    """A sample of the vocabulary.
+
+    Attributes:
+        ids_K: Ids, ascending, padded with `NO_TOKEN`.
+        log_inclusion_V: Logarithm of each token's probability of being in a sample.
+    """
+
+    ids_K: Tensor
+    log_inclusion_V: Tensor
+
+
 @dataclass(frozen=True)
 class Proposal:
     """Proposal distribution of the samples; made by `propose`.
@@ -252,12 +256,12 @@ class Proposal:
     inclusion_V: Tensor
     log_inclusion_V: Tensor
 
-    def draw(self) -> Tensor:
-        """Draw a sample with the CPU's global generator; return its ids (K), ascending, padded with `NO_TOKEN`."""
+    def draw(self) -> VocabularySample:
+        """Draw a sample with the CPU's global generator."""
         (ids_K,) = (torch.rand(len(self.inclusion_V)) < self.inclusion_V).nonzero(as_tuple=True)
         padding = -len(ids_K) % SIZE_MULTIPLE if len(ids_K) else SIZE_MULTIPLE
         ids_K = torch.nn.functional.pad(ids_K, (0, padding), value=NO_TOKEN)
-        return ids_K.to(self.log_inclusion_V.device)
+        return VocabularySample(ids_K.to(self.log_inclusion_V.device), self.log_inclusion_V)
 
 
 def unigram_weights(counts_V: Tensor, power: float = 0.75) -> Tensor:
@@ -283,26 +287,16 @@ def propose(weights_V: Tensor, count: int, device: torch.device | None = None) -
 
 
 def reference_sampled_loss(
-    hidden_NH: Tensor,
-    weight_VH: Tensor,
-    bias_V: Tensor,
-    target_N: Tensor,
-    ids_K: Tensor,
-    log_inclusion_V: Tensor,
+    hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor, target_N: Tensor, sample: VocabularySample
 ) -> tuple[Tensor, Tensor]:
     """Compute the loss of sampled softmax by its equation.
 
-    Args:
-        hidden_NH: Hidden states.
-        weight_VH: Output matrix.
-        bias_V: Output bias.
-        target_N: Ids of the target tokens.
-        ids_K: Sample from `Proposal.draw`.
-        log_inclusion_V: That of the proposal.
+    Arguments as for `reference_loss`; all rows share the sample.
 
     Returns:
         The loss, summed over rows, and the estimated negative log-likelihood of each row (N), detached; both in nats.
     """
+    ids_K, log_inclusion_V = sample
     scores_NV = torch.nn.functional.linear(hidden_NH, weight_VH, bias_V).float()
     target_N1 = scores_NV.gather(1, target_N.unsqueeze(1))
     sampled_NK = scores_NV[:, ids_K] - log_inclusion_V[ids_K]
@@ -319,19 +313,16 @@ def sampled_loss(
     weight_VH: Tensor,
     bias_V: Tensor,
     target_N: Tensor,
-    ids_K: Tensor,
-    log_inclusion_V: Tensor,
+    sample: VocabularySample,
     dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Compute `reference_sampled_loss` without the scores of tokens outside the sample.
 
-    The gradient of the weights is dense, as optimizers expect, but computed from the rows in use only.
-
-    Args and result are those of `reference_sampled_loss`; `dtype` is the type of matrix products, by default that of
-    autocast, or of the hidden states.
+    The gradient of the weights is dense, as optimizers expect, but computed from the rows in use only. Arguments and
+    result are the same; `dtype` is the type of matrix products, by default that of autocast, or of the hidden states.
     """
     loss, nll_N = _SampledLoss.apply(  # type: ignore[no-untyped-call]
-        hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V, dtype or matmul_dtype(hidden_NH)
+        hidden_NH, weight_VH, bias_V, (target_N, sample), dtype or matmul_dtype(hidden_NH)
     )
     return loss, nll_N
 
@@ -341,15 +332,10 @@ class _SampledLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        hidden_NH: Tensor,
-        weight_VH: Tensor,
-        bias_V: Tensor,
-        target_N: Tensor,
-        ids_K: Tensor,
-        log_inclusion_V: Tensor,
-        dtype: torch.dtype,
-    ) -> tuple[Tensor, Tensor]:
+        ctx: Any, hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor,
+        targets: tuple[Tensor, VocabularySample], dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        target_N, (ids_K, log_inclusion_V) = targets
         width = hidden_NH.shape[1]
         with torch.autocast(hidden_NH.device.type, enabled=False):
             target_weight_NH = weight_VH[target_N]
@@ -383,7 +369,7 @@ class _SampledLoss(torch.autograd.Function):
         grad_hidden_NH, grad_rows, grad_biases, ids = ctx.saved_tensors
         grad_weight_VH = grad_rows.new_zeros(ctx.shape).index_add_(0, ids, grad_rows * grad_loss)
         grad_bias_V = grad_biases.new_zeros(ctx.shape[0]).index_add_(0, ids, grad_biases * grad_loss)
-        return grad_hidden_NH * grad_loss, grad_weight_VH, grad_bias_V, None, None, None, None
+        return grad_hidden_NH * grad_loss, grad_weight_VH, grad_bias_V, None, None
 
 
 def _mask_targets(scores_NK: Tensor, target_N: Tensor, ids_K: Tensor, size: int) -> None:

@@ -9,8 +9,8 @@ the second over sequences reversed by a gather, do not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -133,13 +133,14 @@ class RecurrentLayer(nn.Module):
         if hidden_weight is None:
             h_TBH, last = self.fused(x_TBE, first)
             return (h_TBH, *last) if self.arch == "lstm" else (h_TBH, last)
-        run: Any = getattr(torch._VF, {"rnn": "rnn_tanh", "gru": "gru", "lstm": "lstm"}[self.arch])
+        run: Callable[..., Sequence[Tensor]] = getattr(
+            torch._VF, {"rnn": "rnn_tanh", "gru": "gru", "lstm": "lstm"}[self.arch]
+        )
         (input_weight, input_bias), (_, hidden_bias) = self.input_weights, self.hidden_weights
         weights: Sequence[Tensor] = [input_weight, hidden_weight, input_bias, hidden_bias]
         if x_TBE.is_cuda:
             weights = _flatten_weights(weights)
-        result: Sequence[Tensor] = run(x_TBE, first, weights, True, 1, 0.0, self.training, False, False)
-        return result
+        return run(x_TBE, first, weights, True, 1, 0.0, self.training, False, False)
 
     def _step(
         self,

@@ -12,6 +12,8 @@ Attention is in `multihead_attention.py`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -71,6 +73,29 @@ def final_norm(size: int, norm: Norm) -> nn.Module:
     return nn.LayerNorm(size) if norm == "pre" else nn.Identity()
 
 
+@dataclass(frozen=True)
+class TransformerSettings:
+    """Shape and dropout of a Transformer layer.
+
+    Attributes:
+        size: Size E of the tokens.
+        heads: Number of attention heads.
+        memory: Tokens before itself that each token may attend to.
+        inner: Hidden size of the feed-forward network; four times E by default.
+        dropout: Dropout rate of the sub-layers' outputs.
+        attention_dropout: Dropout rate of the attention weights.
+        norm: Position of the layer norms.
+    """
+
+    size: int
+    heads: int
+    memory: int
+    inner: int | None = None
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    norm: Norm = "pre"
+
+
 class TransformerLayer(nn.Module):
     """Causal self-attention over a sliding window, and a feed-forward network.
 
@@ -81,34 +106,19 @@ class TransformerLayer(nn.Module):
     rotated by their distance from the first key of the window, and no absolute position needs to be kept.
 
     Args:
-        size: Size E of the tokens.
-        heads: Number of attention heads.
-        memory: Tokens before itself that each token may attend to.
-        inner: Hidden size of the feed-forward network; four times E by default.
-        dropout: Dropout rate of the sub-layers' outputs.
-        attention_dropout: Dropout rate of the attention weights.
-        norm: Position of the layer norms.
+        settings: Shape and dropout of the layer.
         last: Whether this is the last layer of a stack; with pre-norm it then normalizes its output.
     """
 
-    def __init__(
-        self,
-        size: int,
-        heads: int,
-        memory: int,
-        inner: int | None = None,
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        norm: Norm = "pre",
-        last: bool = False,
-    ) -> None:
+    def __init__(self, settings: TransformerSettings, last: bool = False) -> None:
         super().__init__()
-        self.memory = memory
-        self.pre = norm == "pre"
-        self.attention = MultiHeadAttention(size, heads, rotary=True, dropout=attention_dropout)
-        self.feed_forward = FeedForward(size, inner or 4 * size)
+        size = settings.size
+        self.memory = settings.memory
+        self.pre = settings.norm == "pre"
+        self.attention = MultiHeadAttention(size, settings.heads, rotary=True, dropout=settings.attention_dropout)
+        self.feed_forward = FeedForward(size, settings.inner or 4 * size)
         self.attention_norm, self.feed_forward_norm = nn.LayerNorm(size), nn.LayerNorm(size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(settings.dropout)
         self.closing = nn.LayerNorm(size) if last and self.pre else nn.Identity()
 
     def forward(self, x_BTE: Tensor, cache: KVCache | None = None) -> tuple[Tensor, KVCache]:

@@ -16,18 +16,20 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rnnkit.errors import FormatError, explain_os_errors
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import ARTIFACT_PART, atomic_directory
 from rnnkit.io.atomic import atomic_file
 from rnnkit.io.safe_reading import check_regular, open_regular, parse_json, read_json
+from rnnkit.json_types import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Arrays = Mapping[str, "NDArray[Any]"]
+Array: TypeAlias = "NDArray[Any]"
+Arrays = Mapping[str, Array]
 FORMAT_VERSION = 1
 _STATE = "state.json"
 METRICS_FILE = "metrics.jsonl"
@@ -43,7 +45,7 @@ class TrainingCheckpoint:
         arrays: Arrays of the task, in named groups; each group is a file.
     """
 
-    counters: Mapping[str, Any]
+    counters: JsonMapping
     arrays: Mapping[str, Arrays]
 
 
@@ -111,7 +113,7 @@ def load(folder: Path) -> TrainingCheckpoint:
     return TrainingCheckpoint(counters, arrays)
 
 
-def append_metrics(path: Path, record: Mapping[str, Any]) -> None:
+def append_metrics(path: Path, record: JsonMapping) -> None:
     """Append a record. Raises ArtefactError if it cannot be written, for example on a full disk."""
     with explain_os_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -119,7 +121,7 @@ def append_metrics(path: Path, record: Mapping[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+def read_metrics(path: Path) -> Iterator[JsonObject]:
     """Yield the records, without a last line that a kill has truncated.
 
     Raises:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from rnnkit.errors import UsageError
+from rnnkit.json_types import JsonObject
 from rnnkit.nn.device import choose_device
 from rnnkit.system import interpreter
 from rnnkit.system.machine import terminate_with_parent
@@ -41,6 +42,9 @@ from rnnkit.training import signals
 from rnnkit.training.process_group import RANK_PREFIX, PeerLostError, ProcessGroup, RankInfo, rank_from_environment
 
 if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+    from torch.distributed.launcher.api import LaunchConfig
+
     from rnnkit.training.checkpoint import Arrays
 
 
@@ -120,16 +124,16 @@ def launch(argv: Sequence[str], processes: int) -> LaunchResult:
     return LaunchResult(0)
 
 
-def _launcher_signal_options(config: type[Any]) -> dict[str, Any]:
+def _launcher_signal_options(config: type[LaunchConfig]) -> JsonObject:
     """Return options that leave SIGTERM and SIGINT to this module; before torch 2.9 there are none."""
     names = {field.name for field in dataclasses.fields(config)}
     return {"signals_to_handle": "SIGHUP,SIGQUIT"} if "signals_to_handle" in names else {}
 
 
-def _first_failure(failures: dict[int, Any]) -> LaunchResult:
+def _first_failure(failures: dict[int, ProcessFailure]) -> LaunchResult:
     """Find the first failure; of failures within a second, one that was killed caused the others."""
 
-    def order(item: tuple[int, Any]) -> tuple[int, bool, bool, int]:
+    def order(item: tuple[int, ProcessFailure]) -> tuple[int, bool, bool, int]:
         rank, failure = item
         return failure.timestamp, failure.exitcode >= 0, -failure.exitcode in _SECONDARY_SIGNALS, rank
 

@@ -11,12 +11,13 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from rnnkit.errors import TrainingError
+from rnnkit.json_types import JsonObject
 from rnnkit.nn.device import is_out_of_memory
 from rnnkit.system.machine import memory_shortage, peak_memory, resource_limits
 from rnnkit.training import signals
@@ -112,14 +113,14 @@ class CostEstimate:
     threads: int
     memory_limit_bytes: int
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the estimate as JSON."""
         return asdict(self)
 
 
 def estimate_cost(
-    task: Task[Any],
-    batches: EpochBatchIterator[Any],
+    task: Task[B],
+    batches: EpochBatchIterator[B],
     validate: Validate,
     plan: TrainingPlan,
     parameters: int,
@@ -160,7 +161,7 @@ def estimate_cost(
     )
 
 
-def _mean_step_seconds(task: Task[Any], batches: EpochBatchIterator[Any]) -> float:
+def _mean_step_seconds(task: Task[B], batches: EpochBatchIterator[B]) -> float:
     """Measure the mean time of a step. Batches come in random order, so the first are a sample of all."""
     began = time.perf_counter()
     for count in range(1, MAX_TIMED_STEPS + 1):

@@ -22,18 +22,17 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rnnkit.errors import ConfigError
 from rnnkit.io.resumable_output import RunDirectory
+from rnnkit.json_types import JsonMapping
 from rnnkit.models import model_weights
 from rnnkit.nn.kinds import Optimizer
-from rnnkit.training.checkpoint import Arrays
+from rnnkit.training.checkpoint import Array, Arrays
 from rnnkit.training.process_group import ProcessGroup
 from rnnkit.training.task import LossScaling
 
@@ -189,7 +188,7 @@ class NetworkOptimizer:
 
     def state_dict(self) -> Mapping[str, Arrays]:
         """Return weights, moving average, optimizer moments, loss scale and random states."""
-        moments: dict[str, NDArray[Any]] = {}
+        moments: dict[str, Array] = {}
         for name, parameter in self._network.named_parameters():
             for key, value in self._optimizer.state[parameter].items():
                 if isinstance(value, Tensor):
@@ -241,7 +240,7 @@ class NetworkOptimizer:
         if self.device.type == "cuda" and "cuda" in own:
             torch.cuda.set_rng_state(torch.from_numpy(own["cuda"].copy()))
 
-    def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
+    def save_weights(self, name: str, facts: JsonMapping) -> None:
         """Write the (averaged) weights as `best`, or as a snapshot of this step if snapshots are kept."""
         if not self.group.is_main:
             return
@@ -263,7 +262,7 @@ def _make_optimizer(settings: OptimizerSettings, parameters: list[nn.Parameter])
     return kind(parameters, lr=0.0, betas=betas, weight_decay=settings.weight_decay, fused=True)
 
 
-def to_numpy(tensor: Tensor) -> NDArray[Any]:
+def to_numpy(tensor: Tensor) -> Array:
     """Convert a tensor, of any device, to a NumPy array."""
     return tensor.detach().cpu().numpy()
 
@@ -288,11 +287,11 @@ class LossScaler:
         elif self.finite_steps == GROWTH_INTERVAL:
             self.scale, self.finite_steps = self.scale * 2, 0
 
-    def state_dict(self) -> dict[str, NDArray[Any]]:
+    def state_dict(self) -> Arrays:
         """Return the state as arrays."""
         return {"value": np.array([self.scale]), "good": np.array([self.finite_steps])}
 
-    def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
+    def load_state_dict(self, state: Arrays) -> None:
         """Restore a state from `state_dict`."""
         self.scale, self.finite_steps = float(state["value"][0]), int(state["good"][0])
 

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from rnnkit.json_types import JsonMapping, JsonObject
 
 ScheduleName = Literal["cosine", "linear", "plateau", "constant", "onecycle"]
 SCHEDULES: tuple[ScheduleName, ...] = ("cosine", "linear", "plateau", "constant", "onecycle")
@@ -72,11 +74,11 @@ class Schedule:
             self.reductions += 1
             self.bad_validations = 0
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> JsonObject:
         """Return the state that training changes, as JSON."""
         return {"reductions": self.reductions, "waiting": self.bad_validations}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: JsonMapping) -> None:
         """Restore a state from `state_dict`."""
         self.reductions, self.bad_validations = state["reductions"], state["waiting"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
+from rnnkit.json_types import JsonMapping
 from rnnkit.training import signals
 from rnnkit.training.checkpoint import Arrays
 
@@ -81,7 +82,7 @@ class Task(Protocol[B_contra]):
         """Restore a state from `state_dict`."""
         ...
 
-    def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
+    def save_weights(self, name: str, facts: JsonMapping) -> None:
         """Write the current weights into the model directory under a name such as `best`."""
         ...
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from rnnkit.errors import Interrupted, TrainingError
-from rnnkit.events import Listener, Note, Progress, Status, WarningEvent
+from rnnkit.events import Listener, Note, Progress, Status, WarningEvent, null_listener
 from rnnkit.io.resumable_output import RunDirectory
+from rnnkit.json_types import JsonMapping, JsonObject
 from rnnkit.training import checkpoint, signals, task
 from rnnkit.training.checkpoint import TrainingCheckpoint
 from rnnkit.training.process_group import ProcessGroup
@@ -86,12 +86,12 @@ class TrainingCounters:
     done: bool = False
     skipped_steps: int = 0
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> JsonObject:
         """Return the counters as JSON, under the keys of the checkpoint format."""
         return {_STATE_KEYS.get(name, name): value for name, value in asdict(self).items()}
 
     @classmethod
-    def from_state_dict(cls, state: Mapping[str, Any]) -> TrainingCounters:
+    def from_state_dict(cls, state: JsonMapping) -> TrainingCounters:
         """Restore counters saved by `state_dict`."""
         names = {key: name for name, key in _STATE_KEYS.items()}
         return cls(**{names.get(key, key): value for key, value in state.items()})
@@ -99,6 +99,22 @@ class TrainingCounters:
 
 _STATE_KEYS = {"last_validated_step": "validated", "bad_validations": "waiting", "skipped_steps": "skipped"}
 """Fields whose key in `state.json` differs from their name."""
+
+
+@dataclass(frozen=True)
+class TrainingContext:
+    """Where a run writes, who hears of it, and which processes take part.
+
+    Attributes:
+        folder: The model directory; the trainer writes `last/` and `metrics.jsonl`. A run directory under a temporary
+            name gets its final name with the first checkpoint.
+        listen: Receives notes, warnings and progress.
+        group: Process group of data-parallel training; a single process by default.
+    """
+
+    folder: RunDirectory | Path
+    listen: Listener = null_listener
+    group: ProcessGroup = field(default_factory=ProcessGroup)
 
 
 class Trainer(Generic[B]):
@@ -109,11 +125,8 @@ class Trainer(Generic[B]):
         batches: Its training batches.
         schedule: Learning-rate schedule.
         plan: Length of the run, and intervals.
-        folder: The model directory; the trainer writes `last/` and `metrics.jsonl`. A run directory under a temporary
-            name gets its final name with the first checkpoint.
         validate: Evaluates the task without changing it; None for no validation.
-        listen: Receives notes, warnings and progress.
-        group: Process group of data-parallel training; a single process by default.
+        context: Directory, listener and processes.
     """
 
     def __init__(
@@ -122,19 +135,18 @@ class Trainer(Generic[B]):
         batches: BatchIterator[B],
         schedule: Schedule,
         plan: TrainingPlan,
-        folder: RunDirectory | Path,
         validate: Validate | None,
-        listen: Listener,
-        group: ProcessGroup | None = None,
+        context: TrainingContext,
     ) -> None:
         self._task = task
         self._batches = batches
         self._schedule = schedule
         self._plan = plan
+        folder = context.folder
         self._folder = folder if isinstance(folder, RunDirectory) else RunDirectory(folder)
         self._validate = validate
-        self._listen = listen
-        self._group = group or ProcessGroup()
+        self._listen = context.listen
+        self._group = context.group
         self._window = MetricsWindow()
         self._saved_at = time.monotonic()
         self._saved_step = -1
@@ -253,7 +265,7 @@ class Trainer(Generic[B]):
         self._report_skipped_steps(record)
         self._window = MetricsWindow()
 
-    def _append_metrics(self, record: Mapping[str, Any]) -> None:
+    def _append_metrics(self, record: JsonMapping) -> None:
         if self._group.is_main:
             self._folder.check()
             checkpoint.append_metrics(self._folder / checkpoint.METRICS_FILE, record)
@@ -329,7 +341,7 @@ class Trainer(Generic[B]):
                 facts[unit] = f"{record[name]:,.0f}"
         return facts
 
-    def _report_skipped_steps(self, record: Mapping[str, Any]) -> None:
+    def _report_skipped_steps(self, record: JsonMapping) -> None:
         skipped, steps = record.get("skipped_steps", 0), len(self._window.reports)
         if skipped > max(SKIPPED_STEPS_TOLERATED, SKIPPED_SHARE_TO_WARN * steps):
             self._listen(

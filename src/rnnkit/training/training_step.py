@@ -16,7 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from rnnkit.alignment.alignment_links import WordAlignments
 from rnnkit.data import batch_sampler
 from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.json_types import JsonMapping
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn.attention import AlignmentLinks, guided_attention_loss
 from rnnkit.nn.device import autocast
@@ -126,7 +127,7 @@ class NetworkTask(ABC, Generic[B]):
         """Restore a state from `state_dict`. Raises FormatError if the weights do not fit the network."""
         self._optimizer.load_state_dict(state)
 
-    def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
+    def save_weights(self, name: str, facts: JsonMapping) -> None:
         """Write the weights as `best`, or as a snapshot of this step if snapshots are kept."""
         self._optimizer.save_weights(name, facts)
 

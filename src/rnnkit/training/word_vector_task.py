@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.embeddings.corpus import Corpus
 from rnnkit.embeddings.hogwild_trainer import HogwildTrainer
+from rnnkit.json_types import JsonMapping
 from rnnkit.kernels.word2vec_weights import extra_rows
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.task import StepReport
@@ -119,5 +120,5 @@ class WordVectorTask:
         inputs, outputs = config.weights.inputs, config.weights.outputs
         return inputs[: len(inputs) - cached], outputs[: len(outputs) - cached]
 
-    def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
+    def save_weights(self, name: str, facts: JsonMapping) -> None:
         """Do nothing: without validation no weights are best, and the final ones are written after training."""

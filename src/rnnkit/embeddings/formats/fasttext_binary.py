@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -307,7 +307,7 @@ def _write_own_rows(file: IO[bytes], table: VectorTable) -> None:
         file.write((table.matrix_VD[block] * (1.0 + lengths) - sums).astype("<f4").tobytes())
 
 
-def _write_matrix(file: IO[bytes], matrix: NDArray[Any]) -> None:
+def _write_matrix(file: IO[bytes], matrix: Matrix) -> None:
     for start in range(0, len(matrix), _BLOCK_ROWS):
         file.write(matrix[start : start + _BLOCK_ROWS].astype("<f4").tobytes())
 

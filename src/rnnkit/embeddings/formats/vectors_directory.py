@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from rnnkit.io.artifact_output import ARTIFACT_PART, atomic_directory
 from rnnkit.io.atomic import fsync_directory
 from rnnkit.io.npy import map_npy
 from rnnkit.io.safe_reading import open_regular
+from rnnkit.json_types import JsonMapping
 from rnnkit.text import special_tokens
 
 KIND: Final = "vectors"
@@ -91,9 +92,9 @@ def write(
     folder: str | os.PathLike[str],
     table: VectorTable,
     *,
-    options: Mapping[str, Any] | None = None,
+    options: JsonMapping | None = None,
     inputs: Mapping[str, str] | None = None,
-    facts: Mapping[str, Any] | None = None,
+    facts: JsonMapping | None = None,
 ) -> None:
     """Write a vectors directory atomically.
 
@@ -136,9 +137,9 @@ def write_manifest(
     folder: Path,
     table: VectorTable,
     *,
-    options: Mapping[str, Any] | None = None,
+    options: JsonMapping | None = None,
     inputs: Mapping[str, str] | None = None,
-    facts: Mapping[str, Any] | None = None,
+    facts: JsonMapping | None = None,
 ) -> None:
     """Write `meta.json` with the checksums of the existing files. The arguments are those of `write`."""
     subwords = table.subwords
@@ -154,7 +155,7 @@ def write_manifest(
     manifest.write(folder / manifest.NAME, manifest.Manifest(KIND, VERSION, options or {}, inputs or {}, files, known))
 
 
-def start_run(folder: Path, table: VectorTable, options: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+def start_run(folder: Path, table: VectorTable, options: JsonMapping, inputs: Mapping[str, str]) -> None:
     """Write the words of a training run, and a manifest that marks the run as unfinished.
 
     Args:
@@ -171,7 +172,7 @@ def start_run(folder: Path, table: VectorTable, options: Mapping[str, Any], inpu
     write_manifest(folder, table, options=options, inputs=inputs, facts={"finished": False})
 
 
-def update_run(folder: Path, table: VectorTable, facts: Mapping[str, Any]) -> None:
+def update_run(folder: Path, table: VectorTable, facts: JsonMapping) -> None:
     """Replace the vectors of a training run by the current ones.
 
     All files are written before the first is renamed, so that nothing is lost if the disk is full.
@@ -205,7 +206,7 @@ def _open_words(folder: Path, meta: manifest.Manifest) -> tuple[WordIndex, Subwo
     return _read_words(folder / VOCABULARY, count), subwords, dimension
 
 
-def _subwords(facts: Mapping[str, Any]) -> Subwords:
+def _subwords(facts: JsonMapping) -> Subwords:
     return Subwords(int(facts["min_length"]), int(facts["max_length"]), int(facts["buckets"]))
 
 

@@ -178,9 +178,8 @@ def _open_translator(options: DecodeOptions, listen: Listener) -> TranslationEns
             f"--int8 needs the CPU, and the device is {device.type}", hint="add --device cpu", option="--int8"
         )
     int8 = options.int8 and _is_int8_faster(listen)
-    loaded = translator.load_translator(
-        options.folders, options.checkpoint, fusion_models, device, options.shortlist, int8, listen
-    )
+    files = translator.TranslatorFiles(options.folders, options.checkpoint, fusion_models, options.shortlist)
+    loaded = translator.load_translator(files, device, int8, listen)
     for model in loaded.models:
         order = ", right to left" if model.network.config.right_to_left else ""
         listen(Note(f"{model.folder}: {options.checkpoint} weights, {model.languages[0]}-{model.languages[1]}{order}"))

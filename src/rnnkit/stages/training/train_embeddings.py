@@ -208,7 +208,7 @@ def _make_loop(
 ) -> tuple[Trainer[TokenBatch], WordVectorTask]:
     from rnnkit.embeddings.hogwild_trainer import HogwildTrainer
     from rnnkit.training.schedules import Schedule
-    from rnnkit.training.trainer import Trainer, TrainingPlan
+    from rnnkit.training.trainer import Trainer, TrainingContext, TrainingPlan
     from rnnkit.training.word_vector_task import TokenBatches, WordVectorTask
 
     threads = options.threads or available_cores()
@@ -223,7 +223,8 @@ def _make_loop(
             f"learning rate {rate:g}, {threads} {'thread' if threads == 1 else 'threads'}, seed {options.seed}"
         )
     )
-    return Trainer(task, slabs, Schedule("linear", rate, 0, steps), plan, folder, None, listen), task
+    schedule = Schedule("linear", rate, 0, steps)
+    return Trainer(task, slabs, schedule, plan, None, TrainingContext(folder, listen)), task
 
 
 def _load_kernels(listen: Listener) -> None:

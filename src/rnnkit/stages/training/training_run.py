@@ -171,7 +171,7 @@ class TrainingRun(Generic[OptionsT]):
             run_folder.require_listed_files(self.directory)
 
     def _make_trainer(self, components: TrainingComponents, plan: TrainingPlan) -> Trainer[Any]:
-        from rnnkit.training.trainer import Trainer
+        from rnnkit.training.trainer import Trainer, TrainingContext
 
         rates = schedules.Schedule(
             name=cast(schedules.ScheduleName, self.options.schedule),  # `config.resolve` checks the choices
@@ -184,10 +184,8 @@ class TrainingRun(Generic[OptionsT]):
             components.batches,
             rates,
             plan,
-            components.model.directory,
             components.validate,
-            self.listen,
-            self.group,
+            TrainingContext(components.model.directory, self.listen, self.group),
         )
 
     def estimate(self, components: TrainingComponents) -> CostEstimate:

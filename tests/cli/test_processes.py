@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from rnnkit.cli import arguments, launching, signature, worker
+from rnnkit.cli import arguments, processes, signature
 from rnnkit.cli.console import Console
 from rnnkit.errors import TrainingError, UsageError
 from rnnkit.io import manifest
@@ -28,19 +28,19 @@ def be(monkeypatch: pytest.MonkeyPatch, rank: int, size: int, folder: Path | Non
     if folder is not None:
         (folder / str(rank)).mkdir(exist_ok=True)
         monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(folder / str(rank) / "error.json"))
-    monkeypatch.setattr(worker, "REPORT_DELAY", 0.0)
+    monkeypatch.setattr(processes, "REPORT_DELAY", 0.0)
 
 
 def test_one_explains_and_the_others_have_a_number(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert worker.is_reporting_rank()
-    assert worker.mark("error: full") == "error: full"
+    assert processes.is_reporting_rank()
+    assert processes.mark("error: full") == "error: full"
     be(monkeypatch, 1, 3, tmp_path)
-    assert worker.silent()
-    assert worker.mark("error: full") == "process 1: error: full"
-    assert worker.is_reporting_rank()
+    assert processes.silent()
+    assert processes.mark("error: full") == "process 1: error: full"
+    assert processes.is_reporting_rank()
     be(monkeypatch, 0, 3, tmp_path)
-    assert not worker.silent()
-    assert not worker.is_reporting_rank(), "it is explained already"
+    assert not processes.silent()
+    assert not processes.is_reporting_rank(), "it is explained already"
 
 
 def test_a_silent_console_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,14 +113,14 @@ def seal(folder: Path, processes: int) -> None:
 
 
 def test_processes_are_started_once_and_not_for_an_estimate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert launching.wanted(options(tmp_path)) == 0
-    assert launching.wanted(options(tmp_path, processes=3)) == 3
-    assert launching.wanted(options(tmp_path, processes=3, dry_run=True)) == 0
-    assert launching.wanted(options(tmp_path, resume=True)) == 0, "there is no run"
+    assert processes.processes_to_start(options(tmp_path)) == 0
+    assert processes.processes_to_start(options(tmp_path, processes=3)) == 3
+    assert processes.processes_to_start(options(tmp_path, processes=3, dry_run=True)) == 0
+    assert processes.processes_to_start(options(tmp_path, resume=True)) == 0, "there is no run"
     seal(tmp_path, 5)
-    assert launching.wanted(options(tmp_path, resume=True)) == 5, "as many as the run had"
+    assert processes.processes_to_start(options(tmp_path, resume=True)) == 5, "as many as the run had"
     be(monkeypatch, 0, 3)
-    assert launching.wanted(options(tmp_path, processes=3)) == 0, "this is one of them"
+    assert processes.processes_to_start(options(tmp_path, processes=3)) == 0, "this is one of them"
 
 
 def endings(monkeypatch: pytest.MonkeyPatch, *given: LaunchResult, then: Any = lambda: None) -> list[list[str]]:
@@ -140,7 +140,7 @@ def endings(monkeypatch: pytest.MonkeyPatch, *given: LaunchResult, then: Any = l
 def test_a_killed_process_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     endings(monkeypatch, LaunchResult(137, (1, "SIGKILL")))
     with pytest.raises(TrainingError, match=r"process 1 was killed \(SIGKILL\)") as raised:
-        launching.start("train-lm", options(tmp_path), 2, Console(quiet=True))
+        processes.run_processes("train-lm", options(tmp_path), 2, Console(quiet=True))
     assert "--restarts N" in str(raised.value)
 
 
@@ -148,7 +148,7 @@ def test_a_killed_run_is_restarted_and_a_failed_one_is_not(monkeypatch: pytest.M
     killed = LaunchResult(137, (1, "SIGKILL"))
     meant = options(tmp_path, overwrite=True, restarts=2)
     started = endings(monkeypatch, killed, LaunchResult(1), then=lambda: (tmp_path / "meta.json").write_text("{}"))
-    assert launching.start("train-lm", meant, 2, Console(quiet=True)) == 1
+    assert processes.run_processes("train-lm", meant, 2, Console(quiet=True)) == 1
     assert ["--overwrite" in words for words in started] == [True, False]
     assert ["--resume" in words for words in started] == [False, True]
     assert started[0][1:5] == ["-P", "-m", "rnnkit", "train-lm"]
@@ -158,5 +158,7 @@ def test_a_run_killed_early_is_restarted_from_the_beginning(monkeypatch: pytest.
     """What was killed before it wrote anything starts from the beginning."""
     (tmp_path / "meta.json").write_text("of another run")
     started = endings(monkeypatch, LaunchResult(137, (0, "SIGKILL")), LaunchResult(0))
-    assert launching.start("train-lm", options(tmp_path, overwrite=True, restarts=1), 2, Console(quiet=True)) == 0
+    assert (
+        processes.run_processes("train-lm", options(tmp_path, overwrite=True, restarts=1), 2, Console(quiet=True)) == 0
+    )
     assert ["--overwrite" in words for words in started] == [True, True]
