@@ -1,5 +1,6 @@
 # make demo   the whole chain on the sample corpora, from an empty folder to scored translations
-# make test   the tests
+# make test   the tests; of long products of parameters, cases in which every value occurs
+# make test-all  the tests with every case
 # make coverage  the tests, and which lines of the package they ran; an error under 90%
 # make lint   style and types
 # make torture  faults in runs of every command for hours: kills, full disks, damaged files; prints a table
@@ -32,16 +33,19 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The tools of the `dev` group. `pip install --group` would do, but the pip that Python 3.11 brings does not know it.
 DEVELOPMENT_TOOLS = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"])
 
-.PHONY: demo test coverage lint torture fuzz clean package versions lock audit
+.PHONY: demo test test-all coverage lint torture fuzz clean package versions lock audit
 
 demo: $(VENV)/installed.stamp
 	$(BIN)/rnnkit demo
 
 # Each worker computes on one core; more threads than cores would only wait for each other. Who is done takes over the others' tests.
-test: $(VENV)/tools.stamp
+test: $(VENV)/kernels.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-coverage: $(VENV)/tools.stamp
+test-all: $(VENV)/kernels.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --all
+
+coverage: $(VENV)/kernels.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term --cov-report=xml:$(VENV)/coverage.xml
 
 lint: $(VENV)/tools.stamp
@@ -85,4 +89,9 @@ $(VENV)/installed.stamp: pyproject.toml
 
 $(VENV)/tools.stamp: $(VENV)/installed.stamp
 	$(BIN)/python -m pip install $$($(BIN)/python -c '$(DEVELOPMENT_TOOLS)')
+	touch $@
+
+# Once, before several workers and their commands need the same kernels at the same time.
+$(VENV)/kernels.stamp: $(VENV)/tools.stamp $(wildcard src/rnnkit/kernels/*.py)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.compile_kernels
 	touch $@

@@ -1,4 +1,4 @@
-"""Lets `python -m rnnkit` stand for the `rnnkit` command."""
+"""`python -m rnnkit`: the `rnnkit` command."""
 
 import os
 import sys

@@ -138,7 +138,7 @@ def test_presets_fill_what_was_not_given() -> None:
 @pytest.mark.slow
 def test_the_awd_preset_takes_its_first_steps_here(work: Path, tmp_path: Path) -> None:
     chosen = TrainLMOptions(
-        work=work, output=tmp_path / "model", preset="awd", max_steps=50, batch_size=4, threads=1, report_every=10
+        work=work, output=tmp_path / "model", preset="awd", max_steps=10, batch_size=4, threads=1, report_every=2
     )
     result = train_lm.run(chosen)
     assert isinstance(result, TrainingResult)

@@ -1,4 +1,4 @@
-"""The command line: parse, call a stage, print. Nothing else in the project talks to the console."""
+"""The command line: parse, call a stage, print. Nothing else in the project prints."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The `rnnkit` command: the table of all commands, and the way from a command line to an exit code."""
+"""The `rnnkit` command: from the words of a command line to an exit code."""
 
 from __future__ import annotations
 

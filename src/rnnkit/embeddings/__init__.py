@@ -1,6 +1,6 @@
 """Word vectors: training, file formats, and queries.
 
-`train/` learns vectors from text, `formats/` reads and writes files of word2vec, fastText, GloVe and rnnkit, and
+`hogwild_trainer` learns vectors from text, `formats/` reads and writes files of word2vec, fastText, GloVe and rnnkit, and
 `WordVectors` answers queries: nearest neighbors, similarity, analogies. The compiled code is in `rnnkit.kernels`.
 """
 

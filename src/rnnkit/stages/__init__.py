@@ -1,1 +1,1 @@
-"""The Python API: one file a command, `run(options) -> result`. Files in, files out, no printing."""
+"""What the commands do: one file a command, `run(options) -> result`. Files in, files out, no printing."""
