@@ -107,6 +107,11 @@ def test_messages_are_broken_between_words_on_a_terminal(
     assert capsys.readouterr().err == f"{text}\n"
     monkeypatch.setattr("rnnkit.cli.console.is_animated", lambda stream: True)
     monkeypatch.setenv("COLUMNS", "50")
+    write_line("  hint: count the lines of both, for example with `rnnkit inspect FILE`")
+    assert capsys.readouterr().err.splitlines() == [
+        "  hint: count the lines of both, for example with",
+        "    `rnnkit inspect FILE`",
+    ]
     monkeypatch.delenv("NO_COLOR", raising=False)
     write_line(text, ("warning:", "33"))
     assert capsys.readouterr().err.splitlines() == [

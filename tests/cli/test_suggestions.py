@@ -69,6 +69,7 @@ def test_what_is_suggested_exists() -> None:
     [
         (["decode", "--model", "work"], "work is a workspace; its model is work/model\n  hint: name work/model, or"),
         (["score", "--model", "work"], "work is a workspace; its model is work/model"),
+        (["score", "--model", "text"], "text is a workspace, and text/model does not exist\n  hint: `rnnkit train`"),
         (["decode", "--model", "work/model/best.safetensors"], "work/model/best.safetensors is a file of the model"),
         (["train", "--data", "train.de"], "train.de is a file\n  --data takes the folder that `rnnkit align` makes"),
         (["train", "--data", "work"], "work is a workspace; its data is work/data"),
@@ -78,6 +79,8 @@ def test_one_level_off(run: Run, tmp_path: Path, words: list[str], message: str)
     make_workspace(tmp_path)
     tiny_models.translator_folder(tmp_path / "made", tiny_models.translator())
     (tmp_path / "made" / "model").rename(tmp_path / "work" / "model")
+    (tmp_path / "text" / "data").mkdir(parents=True)
+    (tmp_path / "text" / "data" / "meta.json").touch()
     outcome = run(*words)
     assert outcome.code == 1
     assert outcome.err.startswith(f"error: {message}")

@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -32,6 +33,9 @@ AT_ONCE = 1.0
 
 PROMPT = "> "
 """Precedes each line that the user types."""
+
+_JOINT = "\x1f"
+"""Stands for a space at which a line is not broken; text to be printed has no control characters."""
 
 RED, YELLOW = "1;31", "33"
 
@@ -277,15 +281,17 @@ def wrap(text: str) -> str:
 
 
 def _wrap_line(line: str, columns: int) -> list[str]:
-    """Break a line between words; what follows is indented by two more columns."""
+    """Break a line between words, but not within a command in backticks; what follows is indented further."""
     if len(line) <= columns:
         return [line]
-    margin = line[: len(line) - len(line.lstrip(" "))]
-    later = f"{margin}  "
-    return textwrap.wrap(
-        line[len(margin) :], columns, initial_indent=margin, subsequent_indent=later,
-        break_long_words=False, break_on_hyphens=False,
+    text = line.lstrip(" ")
+    margin = line[: len(line) - len(text)]
+    joined = re.sub(r"`[^`]*`", lambda found: found[0].replace(" ", _JOINT), text)
+    parts = textwrap.wrap(
+        joined, columns, initial_indent=margin, subsequent_indent=f"{margin}  ", break_long_words=False,
+        break_on_hyphens=False,
     )  # fmt: skip
+    return [part.replace(_JOINT, " ") for part in parts]
 
 
 def is_animated(stream: IO[str]) -> bool:

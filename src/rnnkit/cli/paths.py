@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 FOLDERS = {"model": "model", "models": "model", "data": "data", "tokenizer": "tokenizer", "vectors": "embeddings"}
 """Options that name the folder of an artefact, and its name in a workspace."""
 
+MADE_BY = {"model": "train", "data": "align", "tokenizer": "tokenize", "embeddings": "train-embeddings"}
+"""The command that makes each."""
+
 
 def check(options: Options) -> None:
     """Check the folders among the options of a command.
@@ -34,10 +37,15 @@ def check(options: Options) -> None:
 def check_folder(path: Path, kind: str) -> None:
     """Check the path of one artefact, as `check` does."""
     inner = getattr(Workspace(path), kind)
-    if path.is_dir() and not (path / manifest.NAME).exists() and (inner / manifest.NAME).exists():
-        raise ArtefactError(
-            f"{path} is a workspace; its {kind} is {inner}", hint=f"name {inner}, or give --work {path}"
-        )
+    if path.is_dir() and not (path / manifest.NAME).exists():
+        if (inner / manifest.NAME).exists():
+            raise ArtefactError(
+                f"{path} is a workspace; its {kind} is {inner}", hint=f"name {inner}, or give --work {path}"
+            )
+        if any((getattr(Workspace(path), name) / manifest.NAME).exists() for name in FOLDERS.values()):
+            raise ArtefactError(
+                f"{path} is a workspace, and {inner} does not exist", hint=f"`rnnkit {MADE_BY[kind]}` makes it"
+            )
     if path.is_file() and (path.parent / manifest.NAME).exists() and path.suffix == ".safetensors" and kind == "model":
         raise ArtefactError(f"{path} is a file of the model {path.parent}", hint=f"name {path.parent}")
     if kind == "data" and path.is_file():
