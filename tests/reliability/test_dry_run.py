@@ -33,13 +33,13 @@ main()
 """
 """A command that measures durations in processor time, so that other programs on the machine do not count."""
 
-TRANSLATION = ["--batch-tokens", "400", "--max-steps", "150", "--validate-every", "50", "--threads", "1"]
+TRANSLATION = ["--batch-tokens", "400", "--max-steps", "100", "--validate-every", "50", "--threads", "1"]
 CONFIGURATIONS = {
     "lstm": ("translation", ["--arch", "lstm", "--hidden", "256", "--embedding", "128", *TRANSLATION]),
     "transformer": ("translation", ["--arch", "transformer", "--hidden", "128", "--layers", "2", *TRANSLATION]),
     "language model": (
         "text",
-        ["--arch", "gru", "--hidden", "256", "--embedding", "256", "--max-steps", "150", "--validate-every", "50",
+        ["--arch", "gru", "--hidden", "256", "--embedding", "256", "--max-steps", "100", "--validate-every", "50",
          "--batch-size", "20", "--steps", "35", "--threads", "1"],
     ),
 }  # fmt: skip

@@ -26,7 +26,8 @@ DRY = {
     "pairs": [*SMALL, "--dropout", "0"],
     "text": [*TEXT, "--dropout", "0", "--dropout-input", "0", "--dropout-hidden", "0", "--activation-penalty", "1"],
 }
-LONG = ["--max-steps", "400", "--validate-every", "400", "--save-every", "0"]
+LONG_STEPS = 200
+LONG = ["--max-steps", str(LONG_STEPS), "--validate-every", str(LONG_STEPS), "--save-every", "0"]
 
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="finds the processes in /proc")
 
@@ -139,7 +140,7 @@ def test_a_killed_worker_leaves_a_whole_checkpoint(works: dict[str, Path], tmp_p
     assert "defect" not in errors
     assert_ended(others.values())
     assert checkpoint.exists(model / "last")
-    assert 0 < checkpoint.load(model / "last").counters["loop"]["step"] < 400
+    assert 0 < checkpoint.load(model / "last").counters["loop"]["step"] < LONG_STEPS
 
 
 @pytest.mark.slow
