@@ -9,9 +9,9 @@ IBM Model 2 with a diagonal prior of one parameter, as in fast_align (Dyer, Chah
 
 for a source sentence of m words and a target sentence of n words.
 
-HMM word alignment (Vogel, Ney and Tillmann 1996), with a NULL word as in Och and Ney 2003: a target word is aligned to
-a source word k = 1 .. m or to NULL; the state is the last aligned source word, with k = 0 before the first one. With c
-the weights of jumps, those longer than `MAX_JUMP` words sharing one per direction,
+HMM alignment of words (Vogel, Ney and Tillmann 1996), with a NULL word as in Och and Ney 2003: a target word is aligned
+to a source word k = 1 .. m or to NULL; the state is the last aligned source word, with k = 0 before the first one. With
+c the weights of jumps, those longer than `MAX_JUMP` words sharing one per direction,
 
     p(k -> j)    = (1 - null) c(j - k) / Z(k, m)      Z(k, m) = sum over j = 1 .. m of c(j - k)
     p(k -> NULL) = null                               the state stays k

@@ -207,7 +207,7 @@ def _count(pairs: Sequence[Pair], posteriors: Sequence[Posterior], table: Table)
 
 
 def symmetrize(forward: set[Link], backward: set[Link], method: str) -> set[Link]:
-    """Combine two sets of links (source, target) by one of `symmetrization.METHODS`."""
+    """Combine two sets of links (source, target) by one of `alignment_links.METHODS`."""
     union = forward | backward
     links = union if method == "union" else forward & backward
     if method.startswith("grow-diag"):

@@ -270,7 +270,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("demo", "Run the whole chain on a sample corpus", demo),
     ),
 }
-"""Every command, under its heading in `rnnkit --help`."""
+"""The list of commands, under their headings in `rnnkit --help`; `module` is the stage of a command."""
 
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
 """Every command by name."""

@@ -1,4 +1,4 @@
-"""Language-model batches: one token stream cut for truncated backpropagation through time (BPTT), or separate lines.
+"""Language-model batches: one token stream cut for truncated BPTT, or separate lines.
 
     w1 w2 … wN   ->   B streams of M = N // B tokens (the remainder moves from epoch to epoch), T tokens per chunk
 

@@ -1,4 +1,4 @@
-"""Hard constraints on the next token: minimum length, n-gram blocking, forced prefixes, lexical constraints.
+"""Constrained decoding: minimum length, n-gram blocking, forced prefixes and lexical constraints, all hard.
 
 `ConstraintMask` combines the constraints of a batch into one mask over the vocabulary, like the logits processors of
 Hugging Face; beam, greedy, exhaustive search and sampling all apply it. Constraints are stateless: each one computes

@@ -1,4 +1,4 @@
-"""Lexical constraints: phrases that every output of a sentence must contain (Hokamp and Liu 2017, arXiv:1704.07138).
+"""Lexically constrained decoding: phrases that every output must contain (Hokamp and Liu 2017, arXiv:1704.07138).
 
 An id sequence is met where its ids occur contiguously. A phrase of text has several spellings (`phrase_spellings.py`)
 and is met where one of them occurs between word boundaries. Whether a spelling ends at a boundary depends on the next

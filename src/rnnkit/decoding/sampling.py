@@ -73,7 +73,7 @@ def filter_top_k(logits_BKV: Tensor, count: int) -> Tensor:
 
 
 def filter_top_p(logits_BKV: Tensor, mass: float) -> Tensor:
-    """Set logits outside the nucleus to minus infinity (Holtzman et al. 2020, arXiv:1904.09751).
+    """Set logits outside the nucleus to minus infinity: nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751).
 
     The nucleus is the smallest set of most probable tokens whose probability reaches p.
 

@@ -1,7 +1,7 @@
 """Word vectors: training, file formats, and queries.
 
-`hogwild_trainer` learns vectors from text, `formats/` reads and writes files of word2vec, fastText, GloVe and rnnkit, and
-`WordVectors` answers queries: nearest neighbors, similarity, analogies. The compiled code is in `rnnkit.kernels`.
+`hogwild_trainer` learns vectors from text, `formats/` reads and writes files of word2vec, fastText, GloVe and rnnkit,
+and `WordVectors` answers queries: nearest neighbors, similarity, analogies. The compiled code is in `rnnkit.kernels`.
 """
 
 from __future__ import annotations

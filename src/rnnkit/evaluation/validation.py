@@ -51,7 +51,7 @@ class ValidationSettings:
 
     Attributes:
         lines: Sentences to decode, from the start of the split; 0 for none.
-        metric: The metric, one of `kinds.MEASURES`.
+        metric: The metric, one of `kinds.VALIDATION_METRICS`.
         samples: Number of sample translations in the log.
         search: Search options.
         batch_tokens: Source tokens per decoding batch.

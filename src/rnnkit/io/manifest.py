@@ -120,7 +120,7 @@ def read(artifact: Path, kind: str, newest_version: int) -> Manifest:
 
 
 def interrupted_replacement_hint(artifact: Path) -> str | None:
-    """Return a hint if a crash between the two renames of `durable.replace_directory` left the old directory aside."""
+    """Return a hint if a crash between the two renames of `atomic.replace_directory` left the old directory aside."""
     aside = artifact.with_name(f".{artifact.name}.old") if artifact.name else artifact
     if not aside.exists():
         return None

@@ -242,7 +242,7 @@ def rnn_backward_bf16(args: Arguments) -> None:
 
 
 def lstm_forward(args: Arguments) -> None:
-    """Run an LSTM layer forward."""
+    """Run an LSTM layer forward: the LSTM forward kernel."""
     _run_forward(args, _lstm_forward, 4, False)
 
 

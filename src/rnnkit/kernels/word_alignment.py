@@ -226,7 +226,7 @@ def symmetrize_sentences(
         begins: Offset of each source sentence, and the total; the same of the target sentences.
         forward_T: For each target word its source position, or a negative number.
         backward_S: For each source word its target position, or a negative number.
-        method: Index in `symmetrization.METHODS`.
+        method: Index in `alignment_links.METHODS`.
         links: Output: offset of each pair's links, and the total; source position and target position of each link.
     """
     source_begin_N1, target_begin_N1 = begins

@@ -130,7 +130,7 @@ class SourceBatch:
 
     Attributes:
         ids_BS: Ids, padded on the right.
-        padding_BS: True at padding.
+        padding_BS: Padding mask: True at padding.
         attention_mask: Positions that attention may use, (B, 1, 1, S); None if the batch has no padding.
         extended: Copyable tokens outside the vocabulary; None if there are none.
     """

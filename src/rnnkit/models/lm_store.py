@@ -84,7 +84,7 @@ def _create(
 
 
 def load_language_model(folder: Path, checkpoint: str, device: torch.device) -> LoadedLanguageModel:
-    """Load a neural language model for inference; arguments and errors as for `load_network`."""
+    """Load a language model (a neural one) for inference; arguments and errors as for `load_network`."""
     return load_network(
         folder, store.LANGUAGE_MODEL, lambda shape: LanguageModelNetwork(LMConfig(**shape)), checkpoint, device
     )

@@ -2,7 +2,7 @@
 
     memory = encoder(E_src source)                             recurrent_seq2seq.py, transformer_seq2seq.py
     r_t    = decoder(E_tgt y_1 … y_t, memory)                  recurrent_seq2seq.py, transformer_seq2seq.py
-    p(y_{t+1}) = softmax(W r_t + b)                            W = E_tgt if tied (Press and Wolf 2017)
+    p(y_{t+1}) = softmax(W r_t + b)                            W = E_tgt with tied embeddings (Press and Wolf 2017)
 
 With a pointer-generator (nn/pointer_generator.py), p is mixed with the attention weights of the source tokens.
 `encoder_decoder.py` defines the interfaces between the parts and the shape letters; V target vocabulary.

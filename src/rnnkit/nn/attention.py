@@ -104,7 +104,7 @@ class CrossAttention(nn.Module):
             query_BTH: Decoder states.
             keys_BSH: `keys(memory_BSH)`.
             values_BSR: Vectors that the contexts are averages of: the memory, or a projection of it.
-            padding_BS: True where the memory is padding.
+            padding_BS: Padding mask: True where the memory is padding.
 
         Returns:
             Contexts (B, T, R) and weights (B, T, S), which sum to 1 over S.

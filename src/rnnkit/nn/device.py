@@ -7,12 +7,12 @@ wait for: training a small network beside one busy program was forty times slowe
 monitor measures how long the threads of this process wait in the run queue; as long as it is long, it holds an idle
 team of extra threads, which only sleep, so that the runtime stops spinning.
 
-Activation (gradient) checkpointing recomputes activations in the backward pass instead of storing them: gates,
-attention weights and other activations of a layer are many times the size of its input and output. Only the input of a
-layer is stored, and the activations are recomputed layer by layer, from the last to the first, at the cost of one more
-forward pass (Chen et al. 2016, arXiv:1604.06174). Random numbers are replayed, so that dropout masks and hence
-gradients are the same. `torch.utils.checkpoint` does the work. Recurrent layers are cut into segments of time: the
-activations of one whole layer would take as much memory as the inputs of all others.
+Activation checkpointing (also gradient checkpointing) recomputes activations in the backward pass instead of storing
+them: gates, attention weights and other activations of a layer are many times the size of its input and output. Only
+the input of a layer is stored, and the activations are recomputed layer by layer, from the last to the first, at the
+cost of one more forward pass (Chen et al. 2016, arXiv:1604.06174). Random numbers are replayed, so that dropout masks
+and hence gradients are the same. `torch.utils.checkpoint` does the work. Recurrent layers are cut into segments of
+time: the activations of one whole layer would take as much memory as the inputs of all others.
 """
 
 from __future__ import annotations

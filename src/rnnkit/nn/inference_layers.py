@@ -1,6 +1,6 @@
 """Layers for inference: linear layers with int8 weights or with float32 weights in panels, and top-k log-softmax.
 
-`Int8Linear` uses dynamic quantization (Bhandare et al. 2019, arXiv:1906.00532, with scales per row):
+`Int8Linear` uses dynamic int8 quantization (Bhandare et al. 2019, arXiv:1906.00532, with scales per row):
 
     W_oi ~ t_o Q_oi      Q int8 from -127 to 127, t_o = max_i |W_oi| / 127
 

@@ -55,7 +55,7 @@ class SinusoidalPositions(nn.Module):
 
 
 def apply_rotary(x_BNTD: Tensor, start: int = 0) -> Tensor:
-    """Rotate queries or keys by their positions (RoPE).
+    """Rotate queries or keys by their positions: rotary positional encoding (RoPE).
 
     Element i forms a pair with element i + D // 2; with an odd D, the last element stays unchanged.
 

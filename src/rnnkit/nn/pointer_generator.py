@@ -1,8 +1,8 @@
-"""Pointer-generator network: generate a token, or copy one from the source (See et al. 2017, arXiv:1704.04368).
+"""Pointer-generator network, a copy mechanism: generate a token, or copy one from the source.
 
     g    = sigmoid(w . r + b)                            probability of generating; r: decoder readout
     c(v) = sum of a_s over positions s with source_s = v    copy distribution; a: attention over the source
-    p(v) = g softmax(logits)_v + (1 - g) c(v)
+    p(v) = g softmax(logits)_v + (1 - g) c(v)            (See et al. 2017, arXiv:1704.04368)
 
 If attention leaves a mass u = 1 - sum_s a_s, as monotonic attention does, that share of copying is generated instead:
 g + (1 - g) u replaces g in the first term, so that the probabilities sum to one.

@@ -1,9 +1,9 @@
 """`unigram` and `bpe`: subwords by SentencePiece (Kudo and Richardson 2018, arXiv:1808.06226).
 
-Tokenization is lossless: a character that the pieces do not cover is encoded as byte tokens. `▁` is SentencePiece's
-space, so a `▁` in the text is escaped as `␛_`, and `␛` itself as `␛␛`. White space other than the plain space, which
-only exact text contains, is escaped as `␛` and a number: `␛⑪` is the no-break space. The model has no control symbols:
-a `</s>` in the text is split like any other text.
+Tokenization is lossless: a character that the pieces do not cover is encoded as byte tokens (byte fallback). `▁` is
+SentencePiece's space, so a `▁` in the text is escaped as `␛_`, and `␛` itself as `␛␛`. White space other than the plain
+space, which only exact text contains, is escaped as `␛` and a number: `␛⑪` is the no-break space. The model has no
+control symbols: a `</s>` in the text is split like any other text.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def train_from_files(
 
 
 def train_subwords(lines: Iterable[str], kind: str, size: int | None, normalizer: Normalizer) -> SubwordTokenizer:
-    """Train a SentencePiece model. The result is deterministic, on any number of cores.
+    """Train a SentencePiece model, unigram or BPE. The result is deterministic, on any number of cores.
 
     Args:
         lines: Normalized text.

@@ -1,4 +1,4 @@
-"""Learning-rate schedules, and the default length of a run. No torch.
+"""Learning-rate schedules, such as the cosine schedule, and the default length of a run. No torch.
 
 Every schedule but `onecycle` warms up linearly from zero to the peak learning rate. Then
 

@@ -357,7 +357,7 @@ def measure_recall(options: DiagnoseOptions, listen: Listener) -> RecallResult:
     curves: list[RecallCurve] = []
     for arch, seed in networks:
         settings = recall.RecallSettings(
-            arch=arch,  # type: ignore[arg-type]  # `config.resolve` checks the choices
+            arch=arch,  # type: ignore[arg-type]  # the value is one of the declared choices
             hidden=options.hidden or RECALL_HIDDEN,
             layers=options.layers,
             start=options.start,  # type: ignore[arg-type]

@@ -259,7 +259,7 @@ def dynamic_settings(options: ScoreOptions) -> DynamicSettings:
     """Return the settings of dynamic evaluation, the defaults included."""
     from rnnkit.evaluation.lm_adaptation import DynamicSettings
 
-    method = cast(kinds.DynamicMethod, options.dynamic_method or "rms")  # `config.resolve` checks the choices
+    method = cast(kinds.DynamicMethod, options.dynamic_method or "rms")  # the value is one of the declared choices
     rate, decay = options.dynamic_rate, options.dynamic_decay
     return DynamicSettings(
         method=method,

@@ -81,7 +81,7 @@ def _build(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> Training
 
 
 def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> TrainingComponents:
-    """Build a causal language model, its training task, the batches and the validation."""
+    """Build the network of a causal language model, its training task, the batches and the validation."""
     from rnnkit.data.batch_sampler import StepIterator
     from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, LineBatchSampler
     from rnnkit.evaluation.validation import make_lm_validation
@@ -231,7 +231,7 @@ def _lm_config(options: TrainLMOptions, vocabulary_size: int) -> LMConfig:
     from rnnkit.models.language_model import LMConfig
 
     return LMConfig(
-        arch=options.arch,  # type: ignore[arg-type]  # `config.resolve` checks the choices
+        arch=options.arch,  # type: ignore[arg-type]  # the value is one of the declared choices
         vocabulary=vocabulary_size,
         embedding=options.embedding or 1,
         hidden=options.hidden or 1,
@@ -261,7 +261,7 @@ def _optimizer_settings(options: TrainLMOptions) -> OptimizerSettings:
     from rnnkit.training.optimizer import OptimizerSettings
 
     return OptimizerSettings(
-        optimizer=options.optimizer,  # type: ignore[arg-type]  # `config.resolve` checks the choices
+        optimizer=options.optimizer,  # type: ignore[arg-type]  # the value is one of the declared choices
         weight_decay=options.weight_decay or 0.0,
         clip=options.clip or 0.0,
         clip_value=options.clip_value,
@@ -324,7 +324,7 @@ def _estimate_ngrams(
     text, held_out = (remove_padding(inputs.data.side(split, language)) for split in ("train", "valid"))
     settings = NgramOptions(
         order=options.order,
-        smoothing=options.smoothing,  # type: ignore[arg-type]  # `config.resolve` checks the choices
+        smoothing=options.smoothing,  # type: ignore[arg-type]  # the value is one of the declared choices
         prune=tuple(options.prune),
         add=options.add_k,
         closed=options.closed,

@@ -151,7 +151,7 @@ def _optimizer_settings(options: TrainSeq2SeqOptions) -> OptimizerSettings:
     from rnnkit.training.optimizer import OptimizerSettings
 
     return OptimizerSettings(
-        optimizer=options.optimizer,  # type: ignore[arg-type]  # `config.resolve` checks the choices
+        optimizer=options.optimizer,  # type: ignore[arg-type]  # the value is one of the declared choices
         weight_decay=options.weight_decay,
         clip=options.clip,
         ema_decay=options.mean_decay or 0.0,
@@ -177,7 +177,7 @@ def _config(options: TrainSeq2SeqOptions, data: AlignedData, joint_vocabulary: b
             raise UsageError(f"{flag} needs a joint vocabulary", hint="`rnnkit vocab` without --separate", option=flag)
     source, target = data.sides
     is_multihead, is_transformer = options.attention == "multihead", options.arch in kinds.TRANSFORMERS
-    # `config.resolve` checks the choices, and the preset has filled in all values.
+    # The values are among the declared choices, and the preset has filled in all values.
     return Seq2SeqConfig(
         arch=options.arch,  # type: ignore[arg-type]
         source_size=data.vocabulary_size(source),

@@ -174,7 +174,7 @@ class TrainingRun(Generic[OptionsT]):
         from rnnkit.training.trainer import Trainer, TrainingContext
 
         rates = schedules.Schedule(
-            name=cast(schedules.ScheduleName, self.options.schedule),  # `config.resolve` checks the choices
+            name=cast(schedules.ScheduleName, self.options.schedule),  # the value is one of the declared choices
             peak=self.options.learning_rate or 0.0,
             warmup=min(self.options.warmup or 0, plan.steps // 2),
             total=plan.steps,
