@@ -60,12 +60,34 @@ def test_translator_refuses() -> None:
     model = rnnkit.Translator.load(EARLIER / "pair" / "model")
     with pytest.raises(TypeError):
         model.translate("one line")
+    with pytest.raises(TypeError):
+        model.score("a", "b")
+    with pytest.raises(TypeError, match="line 1 is int"):
+        model.translate([1])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="'beam'"):
+        model.translate(["one line"], beam_size=3)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="length_penalty"):
+        model.stream(["one line"], zzz=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="'5'"):
+        model.translate(["one line"], beam="5")  # type: ignore[call-overload]
+    with raises(UsageError, 0, option="beam"):
+        model.translate(["one line"], beam=0)
+    with raises(UsageError, 1.5, option="top_p"):
+        model.translate(["one line"], top_p=1.5)
     with raises(DataError, 1, line=2):
         model.score(["a", "b"], ["a"])
     with raises(ArtefactError, EARLIER / "pair" / "model", path=EARLIER / "pair"):
         rnnkit.load(EARLIER / "pair")
-    with pytest.raises(DataError):
+    with raises(DataError, EARLIER / "nothing", path=EARLIER / "nothing"):
         rnnkit.load(EARLIER / "nothing")
+    with raises(ArtefactError, "tokenizer", path=EARLIER / "pair" / "tokenizer"):
+        rnnkit.load(EARLIER / "pair" / "tokenizer")
+
+
+def test_workspace_of_word_vectors(tmp_path: Path) -> None:
+    (tmp_path / "embeddings").symlink_to(EARLIER / "text" / "embeddings")
+    with raises(ArtefactError, tmp_path / "embeddings", path=tmp_path):
+        rnnkit.load(tmp_path)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("lm", rnnkit.LanguageModel), ("counts", rnnkit.NgramModel)])
@@ -80,6 +102,11 @@ def test_language_models(name: str, kind: type) -> None:
     assert len(model.generate(max_length=4, temperature=0.5)) == 1
     with pytest.raises(DataError):
         model.perplexity([])
+    for method in (model.perplexity, model.score, model.generate):
+        with pytest.raises(TypeError):
+            method("the king")
+    with raises(UsageError, -1, option="temperature"):
+        model.generate(["the"], temperature=-1)
 
 
 def test_masked_language_model() -> None:
@@ -88,6 +115,8 @@ def test_masked_language_model() -> None:
     assert model.fill(["the ___ sat"]) == (EARLIER / "text" / "fill").read_text(encoding="utf-8").splitlines()
     with raises(DataError, "___", line=1):
         model.fill(["no gap"])
+    with pytest.raises(TypeError):
+        model.fill("the ___ sat")
 
 
 def test_word_vectors() -> None:
@@ -101,15 +130,19 @@ def test_word_vectors() -> None:
 def test_bleu() -> None:
     assert rnnkit.bleu(["a b c d e"], ["a b c d e"]).number(1) == "100.0"
     assert rnnkit.bleu(["a b c d e"], [["a b x d e"], ["a b c d e"]]).number(1) == "100.0"
+    assert rnnkit.bleu(iter(["a b c d e"]), iter(["a b c d e"])).number(1) == "100.0"
+    for hypotheses, references in (("a b", ["a b"]), (["a b"], "a b"), (None, ["a b"])):
+        with pytest.raises(TypeError):
+            rnnkit.bleu(hypotheses, references)  # type: ignore[arg-type]
     assert doctest.testmod(training, extraglobs={"rnnkit": rnnkit}).failed == 0
 
 
 def test_training(tmp_path: Path) -> None:
     pair = EARLIER / "pair"
     options = rnnkit.TrainSeq2SeqOptions(
-        data=pair / "data",
+        data=str(pair / "data"),  # type: ignore[arg-type]
         tokenizer=pair / "tokenizer",
-        vocab=[pair / "vocab.tsv"],
+        vocab=str(pair / "vocab.tsv"),  # type: ignore[arg-type]
         output=tmp_path / "model",
         hidden=8,
         embedding=8,
@@ -124,3 +157,7 @@ def test_training(tmp_path: Path) -> None:
     assert result is not None
     with raises(UsageError, "lstn", option="--arch"):
         rnnkit.train_seq2seq(rnnkit.TrainSeq2SeqOptions(arch="lstn", output=tmp_path / "other"))
+    with raises(UsageError, "'3'", option="--hidden"):
+        rnnkit.train_seq2seq(rnnkit.TrainSeq2SeqOptions(hidden="3"))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="TrainSeq2SeqOptions"):
+        rnnkit.train_seq2seq({"hidden": 3})  # type: ignore[arg-type]

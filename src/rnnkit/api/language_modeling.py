@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
+from rnnkit.api.arguments import check_search, text_lines
 from rnnkit.api.translation import BATCH_TOKENS, sampling_options
 from rnnkit.decoding.generate import GenerationOptions, TextGenerator, fill_lines, generate_lines
 from rnnkit.decoding.stepper import SearchOptions
@@ -61,16 +62,20 @@ class LanguageModel:
 
         Returns:
             Log-probability of each line with EOS, in nats.
+
+        Raises:
+            TypeError: `lines` is a string.
         """
-        return [log_p for log_p, _ in self._log_probs(lines)]
+        return [log_p for log_p, _ in self._log_probs(text_lines(lines, "score"))]
 
     def perplexity(self, lines: Iterable[str]) -> float:
         """Compute the perplexity per token of a text; EOS of each line counts as a token.
 
         Raises:
+            TypeError: `lines` is a string.
             DataError: There are no lines.
         """
-        found = list(self._log_probs(lines))
+        found = list(self._log_probs(text_lines(lines, "perplexity")))
         if not found:
             raise DataError("there are no lines to compute the perplexity of")
         return math.exp(-sum(log_p for log_p, _ in found) / sum(tokens for _, tokens in found))
@@ -107,7 +112,21 @@ class LanguageModel:
 
         Returns:
             Each prompt with its continuation.
+
+        Raises:
+            TypeError: `prompts` is a string.
+            UsageError: An option is out of bounds.
         """
+        given = {
+            "beam": beam,
+            "max_length": max_length,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "seed": seed,
+        }
+        check_search("generate", given, given)
+        prompts = text_lines(prompts, "generate")
         sampling = sampling_options(temperature, top_k, top_p)
         options = GenerationOptions(SearchOptions(beam=beam, max_length=max_length), sampling, seed)
         return [line.texts[0] for line in generate_lines(self._generator(), prompts, options, BATCH_TOKENS)]
@@ -161,10 +180,11 @@ class MaskedLanguageModel:
             gap: Text of a gap, a word of its own.
 
         Raises:
+            TypeError: `lines` is a string.
             DataError: A line has no gap.
         """
         masked = []
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(text_lines(lines, "fill"), start=1):
             tokens = tokenize_masked(line, gap, self._model.tokenizer)
             if None not in tokens:
                 raise DataError(

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.errors import ArtefactError
+from rnnkit.errors import ArtefactError, DataError
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
 
@@ -41,9 +41,9 @@ def load(
         ['this is good']
     """
     folder = Path(path)
-    inner = Workspace(folder).model
-    if not (folder / manifest.NAME).exists() and (inner / manifest.NAME).exists():
-        raise ArtefactError(f"{folder} is a workspace; its model is {inner}", hint=f"load {inner}", path=folder)
+    if not folder.exists():
+        raise DataError(f"file or folder not found: {folder}", hint="`rnnkit train` creates a model", path=folder)
+    _check_folder(folder)
     if not (folder / "config.json").exists():
         from rnnkit.embeddings.vectors import WordVectors
 
@@ -62,3 +62,14 @@ def load(
     if document["network"].get("arch") == "ngram":
         return language_modeling.NgramModel.load(folder)
     return language_modeling.LanguageModel.load(folder, checkpoint=checkpoint, device=device)
+
+
+def _check_folder(folder: Path) -> None:
+    """Explain a workspace or an artifact of another kind."""
+    if not (folder / manifest.NAME).exists():
+        workspace = Workspace(folder)
+        for name, inner in (("model is", workspace.model), ("word vectors are", workspace.embeddings)):
+            if (inner / manifest.NAME).exists():
+                raise ArtefactError(f"{folder} is a workspace; its {name} {inner}", hint=f"load {inner}", path=folder)
+    elif (kind := manifest.load(folder / manifest.NAME).kind) not in ("model", "vectors"):
+        raise ArtefactError(f"{folder} is neither a model nor word vectors", f"it is of kind {kind}", path=folder)

@@ -11,6 +11,7 @@ from typing import TypedDict, Unpack, overload
 
 import torch
 
+from rnnkit.api.arguments import check_search, text_lines
 from rnnkit.decoding.constraints import UNCONSTRAINED
 from rnnkit.decoding.rescoring import score_pairs
 from rnnkit.decoding.sampling import SamplingOptions
@@ -126,17 +127,20 @@ class Translator:
             **search: Options of the search, see `Search`.
 
         Raises:
-            TypeError: `lines` is a string.
+            TypeError: `lines` is a string, or there is no such option.
+            UsageError: An option is out of bounds.
         """
-        if isinstance(lines, str):
-            raise TypeError("translate expects several lines: write translate([line])")
+        check_search("translate", Search.__annotations__ | {"nbest": int}, {**search, "nbest": nbest})
+        texts = text_lines(lines, "translate")
         if nbest is None:
-            return list(self.stream(lines, **search))
-        return list(self._hypotheses(lines, nbest, search))
+            return list(self.stream(texts, **search))
+        return list(self._hypotheses(texts, nbest, search))
 
     def stream(self, lines: Iterable[str], **search: Unpack[Search]) -> Iterator[str]:
         """Translate any number of lines in order, reading a block ahead; arguments as for `translate`."""
-        return (hypotheses[0].text for hypotheses in self._hypotheses(lines, 1, search))
+        check_search("stream", Search.__annotations__, {**search})
+        texts = text_lines(lines, "stream")
+        return (hypotheses[0].text for hypotheses in self._hypotheses(texts, 1, search))
 
     def _hypotheses(self, lines: Iterable[str], nbest: int, search: Search) -> Iterator[list[Hypothesis]]:
         settings = SearchOptions(
@@ -174,9 +178,10 @@ class Translator:
             Log-probability of each translation with EOS, in nats.
 
         Raises:
+            TypeError: A side is a string.
             DataError: There are more lines of one side, or a pair does not fit into memory.
         """
-        pairs = _pairs(sources, targets)
+        pairs = _pairs(text_lines(sources, "score"), text_lines(targets, "score"))
         scores: list[float] = []
         while block := list(islice(pairs, BLOCK_PAIRS)):
             scores += self._score_block(block, len(scores) + 1)
@@ -208,6 +213,6 @@ def sampling_options(temperature: float | None, top_k: int | None, top_p: float 
 def _pairs(sources: Iterable[str], targets: Iterable[str]) -> Iterator[tuple[str, str]]:
     for number, (source, target) in enumerate(zip_longest(sources, targets), start=1):
         if source is None or target is None:
-            side = "sources" if source is None else "targets"
-            raise DataError(f"there are only {number - 1:,} {side}, and more lines on the other side", line=number)
+            more, fewer = ("targets", "sources") if source is None else ("sources", "targets")
+            raise DataError(f"there are more {more} than {fewer}: {number - 1:,} {fewer}", line=number)
         yield source, target

@@ -212,6 +212,9 @@ def _check(parameter: Parameter, item: Any) -> None:
         hint = did_you_mean(str(item), declared.choices)
         listed = ", ".join(declared.choices)
         raise UsageError(f"{name} cannot be {item!r}", f"choose from: {listed}", hint=hint, option=name)
+    if parameter.kind in (int, float) and not isinstance(item, int if parameter.kind is int else int | float):
+        expected = "an integer" if parameter.kind is int else "a number"
+        raise UsageError(f"{name} expects {expected}, not {item!r}", option=name)
     if declared.minimum is not None and not item >= declared.minimum:
         raise UsageError(f"{name} must be at least {declared.minimum}, not {item}", option=name)
     if declared.maximum is not None and not item <= declared.maximum:
