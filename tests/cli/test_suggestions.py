@@ -28,6 +28,8 @@ OPTIONS = [
     ("decode --src a", "the text is read from standard input or from files named without a flag"),
     ("tokenize --vocab-size 99", "did you mean --size?"),
     ("convert-ngrams --output x", "OUTPUT is given without a flag"),
+    ("train-embeddings -input wiki.txt", "text files are named without a flag"),
+    ("train-embeddings wiki.txt --model skipgram", "did you mean --method?"),
     ("align -src de", "did you mean --source?"),
 ]
 
@@ -83,6 +85,31 @@ def test_one_level_off(run: Run, tmp_path: Path, words: list[str], message: str)
     (tmp_path / "text" / "data" / "meta.json").touch()
     outcome = run(*words)
     assert outcome.code == 1
+    assert outcome.err.startswith(f"error: {message}")
+
+
+def test_one_level_off_from_word_vectors(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "work" / "embeddings").mkdir(parents=True)
+    (tmp_path / "work" / "embeddings" / "meta.json").touch()
+    outcome = run("neighbors", "king", "--vectors", "work")
+    assert outcome.err.startswith("error: work is a workspace; its word vectors are work/embeddings\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (
+            "convert-embeddings a b.vec",
+            "unexpected argument: b.vec\n  hint: the only argument is OUTPUT; --vectors names the input\n",
+        ),
+        ("convert-embeddings a b c", "unexpected arguments: b c\n  hint: `rnnkit convert-embeddings --help`"),
+        ("convert-ngrams a b.arpa", "unexpected argument: b.arpa\n  hint: the only argument is OUTPUT; --model names"),
+        ("align corpus", "unexpected argument: corpus\n  hint: to name the output, use --output corpus\n"),
+    ],
+)
+def test_unexpected_arguments(run: Run, typed: str, message: str) -> None:
+    outcome = run(*typed.split())
+    assert outcome.code == 2
     assert outcome.err.startswith(f"error: {message}")
 
 

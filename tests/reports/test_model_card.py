@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from rnnkit.reports.model_card import ModelCard, render
+from rnnkit.reports.model_card import ModelCard, format_duration, render
 
 HOSTILE = "de|<script>alert(1)</script>\n# title\x1b]0;x\x07 `x` [a](http://b) $x$ \u202e; rm -rf ~"
 
@@ -32,6 +32,10 @@ def test_what_it_says() -> None:
     assert "| layer-norm | auto |" in lines[lines.index("## Options") :]
     assert f"| data | {'ab' * 32} |" in lines
     assert "rnnkit decode --model DIR < text.de" in lines
+
+
+def test_short_runs_are_timed_in_seconds() -> None:
+    assert [format_duration(seconds) for seconds in (3.6, 90, 6000)] == ["4 seconds", "1.5 minutes", "100.0 minutes"]
 
 
 def test_names_stay_names() -> None:

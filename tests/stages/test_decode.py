@@ -123,6 +123,13 @@ def test_more_outputs_than_the_beam_holds_are_refused(model: Path, text: Path) -
         decoded(model, text, nbest=6)
 
 
+def test_missing_text_is_reported_before_the_model_is_loaded(model: Path, tmp_path: Path) -> None:
+    heard: list[Event] = []
+    with raises(DataError, path=tmp_path / "nothing"):
+        list(decode.run(DecodeOptions([tmp_path / "nothing"], model=[model]), heard.append))
+    assert heard == []
+
+
 def test_missing_model_names_the_command_that_makes_it(text: Path, tmp_path: Path) -> None:
     with raises(DataError, "rnnkit train", path=tmp_path / "nothing"):
         decoded(tmp_path / "nothing", text)

@@ -12,7 +12,7 @@ from tests.raising import raises
 from tests.workspaces import make_text_workspace, make_workspace
 
 from rnnkit.errors import ArtefactError, ConfigError, DataError, TrainingError, UsageError
-from rnnkit.events import Event, Note
+from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.text import align
 from rnnkit.stages.training import train, train_embeddings, train_lm
@@ -304,6 +304,25 @@ def test_maximum_likelihood_is_infinitely_surprised(work: Path, tmp_path: Path) 
     counted = train_lm.run(options(work, tmp_path / "counts", arch="ngram", smoothing="maximum-likelihood"))
     assert isinstance(counted, NgramTrainingResult)
     assert counted.perplexity == math.inf
+
+
+@pytest.mark.parametrize(
+    ("chosen", "warned"),
+    [
+        ({"arch": "ngram", "hidden": 9, "max_steps": 3}, ["--hidden", "--max-steps"]),
+        ({"arch": "ngram", "order": 2}, []),
+        ({"arch": "lstm", "order": 2, "dry_run": True}, ["--order"]),
+    ],
+)
+def test_options_of_another_kind_of_model_are_reported(
+    work: Path, tmp_path: Path, chosen: dict[str, Any], warned: list[str]
+) -> None:
+    heard: list[Event] = []
+    chosen = {"work": work, "output": tmp_path / "model", "threads": 1, **chosen}
+    train_lm.run(TrainLMOptions(**chosen), heard.append)
+    texts = [event.text for event in heard if isinstance(event, WarningEvent) and "no effect" in event.text]
+    assert len(texts) == bool(warned)
+    assert all(flag in texts[0] for flag in warned)
 
 
 def test_a_cloze_model_trains(work: Path, tmp_path: Path) -> None:

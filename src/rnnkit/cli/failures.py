@@ -182,6 +182,10 @@ def _usage(failure: Any) -> RnnkitError:
     what = str(failure.message).partition(". Did you mean ")[0].partition(" (Possible options")[0].rstrip(".")
     hint = f"`{context.command_path if context is not None else 'rnnkit COMMAND'} --help` lists what there is"
     name = getattr(failure, "option_name", None)
+    if context is not None and what.startswith("Got unexpected extra argument"):
+        return _extra_argument(
+            what.partition("(")[2].partition(": ")[2] or what.rpartition("(")[2].rstrip(")"), context, hint
+        )
     if context is not None and what.startswith("No such command"):
         hint = suggestions.for_command(what.partition("'")[2].rstrip("'"), context.command.commands) or hint
     elif context is not None and name is not None:
@@ -189,6 +193,18 @@ def _usage(failure: Any) -> RnnkitError:
         meant = suggestions.for_option(name, context.info_name or "", flags)
         hint = meant or (hint if context.parent else f"options follow the command; {hint}")
     return UsageError(what[:1].lower() + what[1:], hint=hint, option=name)
+
+
+def _extra_argument(words: str, context: Any, hint: str) -> RnnkitError:
+    """More arguments than the command takes: most often a name for its output or input."""
+    names = {name for each in context.command.params for name in each.opts}
+    one = " " not in words
+    if one and "--output" in names:
+        hint = f"to name the output, use --output {words}"
+    elif one and "output" in names:
+        flag = "--vectors" if "--vectors" in names else "--model"
+        hint = f"the only argument is OUTPUT; {flag} names the input"
+    return UsageError(f"unexpected argument{'' if one else 's'}: {words}", hint=hint)
 
 
 _EXPECTED = {

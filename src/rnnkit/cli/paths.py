@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 FOLDERS = {"model": "model", "models": "model", "data": "data", "tokenizer": "tokenizer", "vectors": "embeddings"}
 """Options that name the folder of an artefact, and its name in a workspace."""
 
+NOUNS = {"embeddings": "word vectors are"}
+"""How messages name an artifact, if not by its name in a workspace."""
+
 MADE_BY = {"model": "train", "data": "align", "tokenizer": "tokenize", "embeddings": "train-embeddings"}
 """The command that makes each."""
 
@@ -40,7 +43,8 @@ def check_folder(path: Path, kind: str) -> None:
     if path.is_dir() and not (path / manifest.NAME).exists():
         if (inner / manifest.NAME).exists():
             raise ArtefactError(
-                f"{path} is a workspace; its {kind} is {inner}", hint=f"name {inner}, or give --work {path}"
+                f"{path} is a workspace; its {NOUNS.get(kind, kind + ' is')} {inner}",
+                hint=f"name {inner}, or give --work {path}",
             )
         if any((getattr(Workspace(path), name) / manifest.NAME).exists() for name in FOLDERS.values()):
             raise ArtefactError(

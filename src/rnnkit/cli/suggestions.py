@@ -79,6 +79,7 @@ OPTIONS = {
     "resume": "continue restart load-checkpoint from-checkpoint train-from",
     "init-from": "pretrained finetune fine-tune finetune-from init",
     "size": "vocab-size vocabulary-size n-symbols merges bpe-size num-operations",
+    "method": "model algo algorithm sg skipgram",
     "source": "src s source-lang src-lang source-language sl",
     "target": "tgt trg t target-lang tgt-lang target-language tl",
     "model": "m path checkpoint weights model-dir model-path",
@@ -135,6 +136,7 @@ _ELSEWHERE = {
         "source": "the text is read from standard input or from files named without a flag",
         "input": "the text is read from standard input or from files named without a flag",
     },
+    "train-embeddings": {"input": "text files are named without a flag"},
 }
 """What an option's name means where a command has no such option, for a reason worth reading."""
 

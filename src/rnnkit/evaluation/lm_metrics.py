@@ -156,9 +156,9 @@ class LMScore:
             )
         if self.unknown > HIGH_UNKNOWN_SHARE * self.tokens:
             found.append(
-                f"{self.unknown:,} of {self.tokens:,} tokens ({100 * self.unknown / self.tokens:.1f} %) are unknown: "
-                "each costs what the one symbol for all unknown words costs, so perplexity and bits are too low to "
-                "compare with a model that knows more words"
+                f"{self.unknown:,} of {self.tokens:,} tokens ({100 * self.unknown / self.tokens:.1f} %) are unknown "
+                "and scored as <unk>: perplexity and bits are too low to compare with those of a model with a larger "
+                "vocabulary"
             )
         return found
 

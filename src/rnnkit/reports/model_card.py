@@ -76,7 +76,7 @@ def render(card: ModelCard) -> str:
             "---",
             f"# {_plain(card.title)}",
             "",
-            f"{card.parameters:,} parameters, trained for {taken:,} steps in {card.seconds / 60:.1f} minutes with "
+            f"{card.parameters:,} parameters, trained for {taken:,} steps in {format_duration(card.seconds)} with "
             f"rnnkit {rnnkit.__version__}. The weights in `best.safetensors` are those of step {best:,}.",
             "",
             "```",
@@ -95,6 +95,11 @@ def render(card: ModelCard) -> str:
             *_table("input", "sha256", list(card.inputs.items())),
         ]
     )
+
+
+def format_duration(seconds: float) -> str:
+    """Format the time that a run took."""
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.1f} minutes"
 
 
 def _table(left: str, right: str, rows: Sequence[Sequence[str]]) -> list[str]:

@@ -48,6 +48,11 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return work
 
 
+def test_a_model_in_place_of_the_output_is_explained(work: Path) -> None:
+    with raises(ArtefactError, f"--model {work / 'model'}", path=work / "model"):
+        convert_ngrams.run(ConvertNgramsOptions(work / "model", work=work))
+
+
 @pytest.mark.parametrize("name", ["model.arpa", "model.arpa.gz"])
 def test_round_trip_keeps_every_probability(work: Path, tmp_path: Path, name: str) -> None:
     convert_ngrams.run(ConvertNgramsOptions(tmp_path / name, model=work / "model"))

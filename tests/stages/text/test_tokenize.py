@@ -253,7 +253,7 @@ def test_refuses_bad_text(corpus: Path, name: str, content: bytes, values: list[
 
 def test_refuses_missing_files_and_bad_outputs(corpus: Path) -> None:
     refused(DataError, options("train.de", "train.fr"), "train.fr")
-    refused(DataError, options("."), path=".")
+    refused(DataError, options("."), "folder", path=".")
     refused(UsageError, options("train.de", "-"), "-")
     Path("taken").write_text("")
     refused(ArtefactError, options("train.de", output=Path("taken")), "taken")

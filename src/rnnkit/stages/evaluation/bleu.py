@@ -74,7 +74,7 @@ class BleuOptions:
         panel="Score",
         variable="BLEU_METHOD",
     )
-    metric: list[str] = option(("bleu",), help="Metric; repeatable.", choices=METRICS, panel="Score")
+    metric: list[str] = option(("bleu",), help="Metric: bleu, chrf or ter; repeatable.", choices=METRICS, panel="Score")
     sentence: bool = option(False, help="Score each line separately, in order.", panel="Score")
     max_n: int | None = option(
         None,
@@ -362,5 +362,5 @@ def _explain_missing(options: BleuOptions) -> None:
     for path in options.references:
         if str(path) in METRICS and not path.exists():
             raise DataError(
-                f"there is no reference file {path}", hint=f"for the metric, use --metric {path}", path=path
+                f"there is no reference file {path}", hint=f"for a second metric, add --metric {path}", path=path
             )

@@ -112,6 +112,13 @@ def run(options: ConvertNgramsOptions, listen: Listener = null_listener) -> Conv
             hint="use a name that ends in .arpa.gz",
             path=options.output,
         )
+    if options.model is None and not options.overwrite and (options.output / manifest.NAME).exists():
+        raise ArtefactError(
+            f"{options.output} already exists",
+            f"OUTPUT is the file to write; the model to convert is {source}",
+            hint=f"to convert {options.output}, write `rnnkit convert-ngrams NAME.arpa --model {options.output}`",
+            path=options.output,
+        )
     as_arpa = options.output.name.endswith(ENDINGS) or is_stream(options.output)
     if as_arpa:
         check_output_file(options, options.output, others=[source])

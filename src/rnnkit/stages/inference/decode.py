@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from rnnkit.errors import UsageError
+from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, Status, null_listener
 from rnnkit.io.resumable_output import resumable_file
 from rnnkit.json_types import JsonMapping, JsonObject
+from rnnkit.options.declare import STDIN
 from rnnkit.stages.inference import decode_resume
 from rnnkit.stages.inference.decode_checks import check
 from rnnkit.stages.inference.decode_options import (
@@ -114,6 +115,9 @@ def _check(options: DecodeOptions) -> JsonObject:
 
     document = store.read_config(options.folder)
     check(options, document["task"])
+    for path in options.files:
+        if path != STDIN and not path.exists():
+            raise DataError(f"file not found: {path}", path=path)
     return document
 
 

@@ -198,6 +198,8 @@ def _plan(options: TokenizeOptions, shard: parallel_processing.Shard | None) -> 
     for source in options.files:
         if source == STDIN:
             raise UsageError("- cannot be combined with files", hint="give no file to tokenize standard input")
+        if source.is_dir():
+            raise DataError(f"{source} is a folder, not a text file", path=source)
         if source.exists() and not source.is_file():
             raise DataError(
                 f"{source} is not a regular file",

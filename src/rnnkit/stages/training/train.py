@@ -8,6 +8,7 @@ from pathlib import Path
 from rnnkit.options.declare import parameters_of, redeclared
 from rnnkit.stages.training.train_lm_options import TrainLMOptions
 from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
+from rnnkit.stages.training.training_options import format_value
 
 EXAMPLE = """\
 rnnkit train --arch lstm
@@ -44,10 +45,12 @@ def _common_options() -> type[object]:
         if one.name not in others:
             continue
         declared = one.declared
-        shown = [each.declared.shown_default or each.default for each in (one, others[one.name])]
+        both = (one, others[one.name])
+        shown = [each.declared.shown_default or format_value(each.default) for each in both]
         if shown[0] != shown[1]:
             text = f"{shown[0]} (train-seq2seq), {shown[1]} (train-lm)"
-            declared = dataclasses.replace(declared, shown_default=text, choices=())
+            choices = declared.choices if both[0].declared.choices == both[1].declared.choices else ()
+            declared = dataclasses.replace(declared, shown_default=text, choices=choices)
         kind = one.kind if one.default is not None else one.kind | None
         made.append((one.name, kind, redeclared(one.default, declared)))
     return dataclasses.make_dataclass("TrainOptions", made, frozen=True, namespace={"__doc__": _DOC})

@@ -33,7 +33,9 @@ def apply_preset(options: OptionsT, values: JsonMapping) -> OptionsT:
 
 def format_value(value: object) -> str:
     """Format a default for `--help`."""
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 dropout_embedding = partial(

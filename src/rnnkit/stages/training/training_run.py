@@ -148,10 +148,11 @@ class TrainingRun(Generic[OptionsT]):
             options = run_folder.run_options(self.options)
             run_folder.finalize_model_directory(components.model, inputs, options, counters, self.listen)
         self.group.barrier()
-        minutes = counters.seconds / 60
+        from rnnkit.reports.model_card import format_duration
+
         earlier = ", earlier parts of the run included" if self.from_checkpoint else ""
         steps = f"step {counters.best_step:,} of {counters.step:,}"
-        self.listen(Note(f"best: {steps} after {minutes:.1f} minutes{earlier}"))
+        self.listen(Note(f"best: {steps} after {format_duration(counters.seconds)}{earlier}"))
         return run_folder.load_result(self.directory.final, counters)
 
     def _prepare_directory(self, components: TrainingComponents, inputs: TrainingInputs) -> None:
