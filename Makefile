@@ -1,6 +1,7 @@
 # make demo   the whole chain on the sample corpora, from an empty folder to scored translations
 # make test   the tests; of long products of parameters, cases in which every value occurs
 # make test-all  the tests with every case
+# make kernels  compiles what the tests need of machine code, which they do first if need be
 # make coverage  the tests, and which lines of the package they ran; an error under 90%
 # make lint   style and types
 # make torture  faults in runs of every command for hours: kills, full disks, damaged files; prints a table
@@ -33,7 +34,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The tools of the `dev` group. `pip install --group` would do, but the pip that Python 3.11 brings does not know it.
 DEVELOPMENT_TOOLS = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"])
 
-.PHONY: demo test test-all coverage lint torture fuzz clean package versions lock audit
+.PHONY: demo test test-all kernels coverage lint torture fuzz clean package versions lock audit
 
 demo: $(VENV)/installed.stamp
 	$(BIN)/rnnkit demo
@@ -44,6 +45,8 @@ test: $(VENV)/kernels.stamp
 
 test-all: $(VENV)/kernels.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --all
+
+kernels: $(VENV)/kernels.stamp
 
 coverage: $(VENV)/kernels.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term --cov-report=xml:$(VENV)/coverage.xml

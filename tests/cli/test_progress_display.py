@@ -9,7 +9,16 @@ from collections.abc import Callable
 import pytest
 
 from rnnkit.cli.console import Console, write_line
-from rnnkit.cli.progress_display import PATIENCE, Pace, ProgressDisplay, bar_words, fit, short_duration
+from rnnkit.cli.progress_display import (
+    PATIENCE,
+    REFRESH,
+    Pace,
+    ProgressDisplay,
+    bar_of_dashes,
+    bar_words,
+    fit,
+    short_duration,
+)
 from rnnkit.errors import escape_control
 from rnnkit.events import Note, Progress, Status
 
@@ -150,6 +159,20 @@ def test_the_thread_draws_beside_the_work(screen: Screen, monkeypatch: pytest.Mo
         console.listen(Status(""))
         time.sleep(PATIENCE + 0.6)
         assert screen() == []
+
+
+def test_bars_without_colors(clock: Clock, screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of a bar is dashed, because no color sets it off."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    console = animated(clock)
+    for done in (0, 25):
+        clock.now += 1
+        console.listen(Progress("vocab", done, 100))
+    assert screen() == ["vocab ━━━┄┄┄┄┄┄┄┄┄ 25/100 lines  3 s left  25 lines/s"]
+    console.close()
+    moving = [bar_of_dashes(0, None, step * REFRESH) for step in range(11)]
+    assert moving[:2] == ["━━━┄┄┄┄┄┄┄┄┄", "┄━━━┄┄┄┄┄┄┄┄"]
+    assert moving[9:] == ["┄┄┄┄┄┄┄┄┄━━━", moving[0]]
 
 
 def test_facts_are_left_out_from_the_end() -> None:

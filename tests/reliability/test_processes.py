@@ -171,20 +171,25 @@ def test_a_killed_launcher_leaves_a_whole_checkpoint(works: dict[str, Path], tmp
     assert not (model / ".lock").exists()
 
 
-def test_another_number_of_processes_does_not_go_on(works: dict[str, Path], tmp_path: Path) -> None:
-    model = tmp_path / "model"
-    finish(start(works["text"], model, *TEXT, "--max-steps", "2", *TWO))
-    process = start(works["text"], model, "--resume", "--processes", "3")
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert errors.count("--processes: 2 in the run, 3 now") == 1, "one of three explains"
-
-
-def test_torchrun_starts_it_too(works: dict[str, Path], tmp_path: Path) -> None:
-    model = tmp_path / "model"
+@pytest.fixture(scope="module")
+def launched(works: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A model that two processes under torchrun have trained, and what they said."""
+    model = tmp_path_factory.mktemp("torchrun") / "model"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     words = ["-m", "rnnkit", "train", "--work", str(works["text"]), "--output", str(model), *TEXT, "--max-steps", "4"]
     done = subprocess.run([*torchrun, *words], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "in each of 2 processes" in done.stderr
+    return model, done.stderr
+
+
+def test_torchrun_starts_it_too(launched: tuple[Path, str]) -> None:
+    model, errors = launched
+    assert "in each of 2 processes" in errors
     assert manifest.load(model / manifest.NAME).options["processes"] == 2
+
+
+def test_another_number_of_processes_does_not_go_on(works: dict[str, Path], launched: tuple[Path, str]) -> None:
+    process = start(works["text"], launched[0], "--resume", "--processes", "3")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert errors.count("--processes: 2 in the run, 3 now") == 1, "one of three explains"

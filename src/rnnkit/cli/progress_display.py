@@ -200,12 +200,14 @@ class ProgressDisplay:
         for name, row in zip(names, self._rows.values(), strict=True):
             words = escape_line(fit(bar_words(row.event, row.pace, now), width))
             if row.bar is None:
-                row.bar = bars.add_task(name, total=row.event.total, words=words)
-            bars.update(row.bar, completed=row.event.done, total=row.event.total, words=words)
+                row.bar = bars.add_task(name, total=row.event.total, words=words, dashes="")
+            dashes = bar_of_dashes(row.event.done, row.event.total, now)
+            bars.update(row.bar, completed=row.event.done, total=row.event.total, words=words, dashes=dashes)
         if status:
             if self._status_bar is None:
-                self._status_bar = bars.add_task(status, total=None, words="")
-            bars.update(self._status_bar, words=short_duration(now - self._status_since))
+                self._status_bar = bars.add_task(status, total=None, words="", dashes="")
+            dashes = bar_of_dashes(0, None, now)
+            bars.update(self._status_bar, words=short_duration(now - self._status_since), dashes=dashes)
         bars.refresh()
 
     def _shows_status(self) -> bool:
@@ -242,6 +244,14 @@ def bar_words(event: Progress, pace: Pace, now: float) -> list[str]:
     return words
 
 
+def bar_of_dashes(done: int, total: int | None, now: float) -> str:
+    """A bar without colors, whose rest is dashed; without a total, a piece of it moves."""
+    if total is None:
+        place = int(now / REFRESH) % (BAR_WIDTH - 2)
+        return f"{'┄' * place}━━━".ljust(BAR_WIDTH, "┄")
+    return ("━" * (BAR_WIDTH * min(done, total) // max(1, total))).ljust(BAR_WIDTH, "┄")
+
+
 def fit(words: Sequence[str], width: int) -> str:
     """Join as many words, from the first on, as fit; a first word that is too long is cut."""
     text = words[0] if len(words[0]) <= width else f"{words[0][: max(0, width - 1)]}…"
@@ -275,11 +285,12 @@ def _new_bars() -> Bars:
     from rich.table import Column
 
     one_line = Column(no_wrap=True, overflow="ellipsis")
+    console = RichConsole(stderr=True)
     return Bars(
         TextColumn("{task.description}", markup=False, table_column=one_line),
-        BarColumn(bar_width=BAR_WIDTH),
+        TextColumn("{task.fields[dashes]}", markup=False) if console.no_color else BarColumn(bar_width=BAR_WIDTH),
         TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
-        console=RichConsole(stderr=True),
+        console=console,
         transient=True,
         auto_refresh=False,
         redirect_stdout=False,
