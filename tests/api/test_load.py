@@ -5,13 +5,15 @@ from __future__ import annotations
 import doctest
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from tests.raising import raises
 
 import rnnkit
-from rnnkit.api import training
+from rnnkit.api import language_modeling, model_loading, training, translation
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Event
 from rnnkit.stages.evaluation import score, score_options
@@ -58,8 +60,6 @@ def test_translator_scores_as_the_command(tmp_path: Path) -> None:
 
 def test_translator_refuses() -> None:
     model = rnnkit.Translator.load(EARLIER / "pair" / "model")
-    with pytest.raises(TypeError):
-        model.translate("one line")
     with raises(DataError, 1, line=2):
         model.score(["a", "b"], ["a"])
     with raises(ArtefactError, EARLIER / "pair" / "model", path=EARLIER / "pair"):
@@ -101,7 +101,43 @@ def test_word_vectors() -> None:
 def test_bleu() -> None:
     assert rnnkit.bleu(["a b c d e"], ["a b c d e"]).number(1) == "100.0"
     assert rnnkit.bleu(["a b c d e"], [["a b x d e"], ["a b c d e"]]).number(1) == "100.0"
-    assert doctest.testmod(training, extraglobs={"rnnkit": rnnkit}).failed == 0
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The current folder, with the files that the examples name."""
+    (tmp_path / "work").mkdir()
+    for name in ("model", "data", "tokenizer", "vocab.tsv"):
+        (tmp_path / "work" / name).symlink_to(EARLIER / "pair" / name)
+    for name in ("lm", "cloze", "embeddings"):
+        (tmp_path / "work" / name).symlink_to(EARLIER / "text" / name)
+    (tmp_path / "test.de").write_text("", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("module", [rnnkit, model_loading, translation, language_modeling, training])
+def test_examples(workspace: None, module: ModuleType) -> None:
+    found = doctest.testmod(module, extraglobs={"rnnkit": rnnkit}, optionflags=doctest.ELLIPSIS)
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: rnnkit.Translator.load(EARLIER / "pair" / "model").translate("a line"),
+        lambda: rnnkit.Translator.load(EARLIER / "pair" / "model").stream("a line"),
+        lambda: rnnkit.Translator.load(EARLIER / "pair" / "model").score("a line", ["a line"]),
+        lambda: rnnkit.LanguageModel.load(EARLIER / "text" / "lm").score("a line"),
+        lambda: rnnkit.LanguageModel.load(EARLIER / "text" / "lm").perplexity("a line"),
+        lambda: rnnkit.LanguageModel.load(EARLIER / "text" / "lm").generate("a line"),
+        lambda: rnnkit.MaskedLanguageModel.load(EARLIER / "text" / "cloze").fill("a ___"),
+        lambda: rnnkit.bleu("a line", "a line"),
+    ],
+)
+def test_a_string_is_not_several_lines(call: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match=r"several lines.*\["):
+        call()
 
 
 def test_training(tmp_path: Path) -> None:

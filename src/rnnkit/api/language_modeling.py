@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
+from rnnkit.api import check_lines
 from rnnkit.api.translation import BATCH_TOKENS, sampling_options
 from rnnkit.decoding.generate import GenerationOptions, TextGenerator, fill_lines, generate_lines
 from rnnkit.decoding.stepper import SearchOptions
@@ -61,7 +62,16 @@ class LanguageModel:
 
         Returns:
             Log-probability of each line with EOS, in nats.
+
+        Raises:
+            TypeError: `lines` is a string.
+
+        Example:
+            >>> model = rnnkit.load("work/lm")
+            >>> model.score(["the king sat"])
+            [-...]
         """
+        check_lines(lines, "score([line])")
         return [log_p for log_p, _ in self._log_probs(lines)]
 
     def perplexity(self, lines: Iterable[str]) -> float:
@@ -69,7 +79,14 @@ class LanguageModel:
 
         Raises:
             DataError: There are no lines.
+            TypeError: `lines` is a string.
+
+        Example:
+            >>> model = rnnkit.load("work/lm")
+            >>> model.perplexity(["the king sat", "the queen ran"]) > 1
+            True
         """
+        check_lines(lines, "perplexity([line])")
         found = list(self._log_probs(lines))
         if not found:
             raise DataError("there are no lines to compute the perplexity of")
@@ -107,7 +124,16 @@ class LanguageModel:
 
         Returns:
             Each prompt with its continuation.
+
+        Raises:
+            TypeError: `prompts` is a string.
+
+        Example:
+            >>> model = rnnkit.load("work/lm")
+            >>> model.generate(["the king"], max_length=5, temperature=0.8)
+            ['the king...']
         """
+        check_lines(prompts, "generate([prompt])")
         sampling = sampling_options(temperature, top_k, top_p)
         options = GenerationOptions(SearchOptions(beam=beam, max_length=max_length), sampling, seed)
         return [line.texts[0] for line in generate_lines(self._generator(), prompts, options, BATCH_TOKENS)]
@@ -162,7 +188,14 @@ class MaskedLanguageModel:
 
         Raises:
             DataError: A line has no gap.
+            TypeError: `lines` is a string.
+
+        Example:
+            >>> model = rnnkit.load("work/cloze")
+            >>> model.fill(["the ___ sat"])
+            ['the ... sat']
         """
+        check_lines(lines, "fill([line])")
         masked = []
         for number, line in enumerate(lines, start=1):
             tokens = tokenize_masked(line, gap, self._model.tokenizer)

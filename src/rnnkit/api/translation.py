@@ -11,6 +11,7 @@ from typing import TypedDict, Unpack, overload
 
 import torch
 
+from rnnkit.api import check_lines
 from rnnkit.decoding.constraints import UNCONSTRAINED
 from rnnkit.decoding.rescoring import score_pairs
 from rnnkit.decoding.sampling import SamplingOptions
@@ -127,15 +128,30 @@ class Translator:
 
         Raises:
             TypeError: `lines` is a string.
+
+        Example:
+            >>> model = rnnkit.load("work/model")
+            >>> model.translate(["ein Hund läuft"], beam=5)
+            ['...']
+            >>> [[first, second]] = model.translate(["ein Hund läuft"], beam=5, nbest=2)
+            >>> first.score >= second.score
+            True
         """
-        if isinstance(lines, str):
-            raise TypeError("translate expects several lines: write translate([line])")
+        check_lines(lines, "translate([line])")
         if nbest is None:
             return list(self.stream(lines, **search))
         return list(self._hypotheses(lines, nbest, search))
 
     def stream(self, lines: Iterable[str], **search: Unpack[Search]) -> Iterator[str]:
-        """Translate any number of lines in order, reading a block ahead; arguments as for `translate`."""
+        """Translate any number of lines in order, reading a block ahead; arguments and errors as for `translate`.
+
+        Example:
+            >>> model = rnnkit.Translator.load("work/model")
+            >>> for text in model.stream(open("test.de", encoding="utf-8")):
+            ...     print(text)
+            ...
+        """
+        check_lines(lines, "stream([line])")
         return (hypotheses[0].text for hypotheses in self._hypotheses(lines, 1, search))
 
     def _hypotheses(self, lines: Iterable[str], nbest: int, search: Search) -> Iterator[list[Hypothesis]]:
@@ -175,7 +191,15 @@ class Translator:
 
         Raises:
             DataError: There are more lines of one side, or a pair does not fit into memory.
+            TypeError: An argument is a string.
+
+        Example:
+            >>> model = rnnkit.load("work/model")
+            >>> model.score(["ein Hund"], ["a dog"])
+            [-...]
         """
+        check_lines(sources, "score([source], [target])")
+        check_lines(targets, "score([source], [target])")
         pairs = _pairs(sources, targets)
         scores: list[float] = []
         while block := list(islice(pairs, BLOCK_PAIRS)):
