@@ -1,8 +1,9 @@
 """rnnkit: from raw text files to trained, scored sequence models.
 
     >>> import rnnkit
-    >>> model = rnnkit.load("work/model")  # doctest: +SKIP
-    >>> model.translate(["das ist gut"], beam=5)  # doctest: +SKIP
+    >>> model = rnnkit.load("work/model")
+    >>> model.translate(["ein Hund läuft"], beam=5)
+    ['...']
 
 The commands of the shell are functions of options here: `rnnkit.train_seq2seq(rnnkit.TrainSeq2SeqOptions(...))`.
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.file_limits import limit_files
 
-from rnnkit.events import Event, WarningEvent
+from rnnkit.events import Event, Status, WarningEvent
 from rnnkit.kernels import kernel_cache
 from rnnkit.kernels.kernel_cache import MAGIC, KernelStore
 
@@ -222,4 +222,4 @@ def test_warnings_can_be_reported_without_notes(heard: list[Event]) -> None:
     with kernel_cache.report_warnings_to(alone.append):
         kernel_cache.report_compilation()
         kernel_cache._warn("the disk is full")
-    assert [type(event) for event in alone] == [WarningEvent]
+    assert [type(event) for event in alone] == [Status, WarningEvent]

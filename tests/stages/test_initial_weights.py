@@ -17,7 +17,7 @@ from tests.workspaces import SMALL, make_workspace
 
 from rnnkit.cli import app
 from rnnkit.errors import ArtefactError, ConfigError, DataError, RnnkitError, UsageError
-from rnnkit.events import Event, Note
+from rnnkit.events import Event, Note, Status
 from rnnkit.io import manifest
 from rnnkit.models import model_weights, pretrained_embeddings
 from rnnkit.stages.inference import decode, decode_options
@@ -126,7 +126,9 @@ def test_one_file_is_for_joint_embeddings_whole(
     changes = {"embeddings": [file], "freeze_embeddings": True, "joint_embeddings": True, "tied": False}
     found = trained(work, tmp_path / "a", heard.append, **changes)
     assert_rows_are_vectors(found["source_embedding.weight"], work, vectors)
-    assert heard[0] == Note(f"de and en embeddings from {file}: {joint_coverage(work, vectors)}")
+    assert next(event for event in heard if not isinstance(event, Status)) == Note(
+        f"de and en embeddings from {file}: {joint_coverage(work, vectors)}"
+    )
     assert manifest.load(tmp_path / "a" / "meta.json").inputs["embeddings"] == manifest.sha256(file)
 
 

@@ -16,7 +16,7 @@ from tests.word_vectors import write_vectors
 from rnnkit.embeddings.formats.vectors_directory import write
 from rnnkit.embeddings.vector_table import Subwords, VectorTable
 from rnnkit.errors import DataError, UsageError
-from rnnkit.events import Event, Note
+from rnnkit.events import Event, Note, Status
 from rnnkit.stages.inference import analogy, neighbors, odd_one_out, similarity
 
 Typed = Callable[[str], None]
@@ -94,7 +94,7 @@ def test_a_prompt_on_a_terminal(vectors: Path, typed: Typed, monkeypatch: pytest
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     heard: list[Event] = []
     assert list(neighbors.run(neighbors.NeighborsOptions(vectors=vectors), heard.append)) == []
-    (prompt,) = heard
+    (prompt,) = [event for event in heard if not isinstance(event, Status)]
     assert isinstance(prompt, Note)
     assert "words" in prompt.text
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
-from rnnkit.api.arguments import check_search, text_lines
+from rnnkit.api import check_lines
+from rnnkit.api.search_options import check_search
 from rnnkit.api.translation import BATCH_TOKENS, sampling_options
 from rnnkit.decoding.generate import GenerationOptions, TextGenerator, fill_lines, generate_lines
 from rnnkit.decoding.stepper import SearchOptions
@@ -65,17 +66,29 @@ class LanguageModel:
 
         Raises:
             TypeError: `lines` is a string.
+
+        Example:
+            >>> model = rnnkit.load("work/lm")
+            >>> model.score(["the king sat"])
+            [-...]
         """
-        return [log_p for log_p, _ in self._log_probs(text_lines(lines, "score"))]
+        check_lines(lines, "score([line])")
+        return [log_p for log_p, _ in self._log_probs(lines)]
 
     def perplexity(self, lines: Iterable[str]) -> float:
         """Compute the perplexity per token of a text; EOS of each line counts as a token.
 
         Raises:
-            TypeError: `lines` is a string.
             DataError: There are no lines.
+            TypeError: `lines` is a string.
+
+        Example:
+            >>> model = rnnkit.load("work/lm")
+            >>> model.perplexity(["the king sat", "the queen ran"]) > 1
+            True
         """
-        found = list(self._log_probs(text_lines(lines, "perplexity")))
+        check_lines(lines, "perplexity([line])")
+        found = list(self._log_probs(lines))
         if not found:
             raise DataError("there are no lines to compute the perplexity of")
         return math.exp(-sum(log_p for log_p, _ in found) / sum(tokens for _, tokens in found))
@@ -116,7 +129,13 @@ class LanguageModel:
         Raises:
             TypeError: `prompts` is a string.
             UsageError: An option is out of bounds.
+
+        Example:
+            >>> model = rnnkit.load("work/lm")
+            >>> model.generate(["the king"], max_length=5, temperature=0.8)
+            ['the king...']
         """
+        check_lines(prompts, "generate([prompt])")
         given = {
             "beam": beam,
             "max_length": max_length,
@@ -126,7 +145,6 @@ class LanguageModel:
             "seed": seed,
         }
         check_search("generate", given, given)
-        prompts = text_lines(prompts, "generate")
         sampling = sampling_options(temperature, top_k, top_p)
         options = GenerationOptions(SearchOptions(beam=beam, max_length=max_length), sampling, seed)
         return [line.texts[0] for line in generate_lines(self._generator(), prompts, options, BATCH_TOKENS)]
@@ -180,11 +198,17 @@ class MaskedLanguageModel:
             gap: Text of a gap, a word of its own.
 
         Raises:
-            TypeError: `lines` is a string.
             DataError: A line has no gap.
+            TypeError: `lines` is a string.
+
+        Example:
+            >>> model = rnnkit.load("work/cloze")
+            >>> model.fill(["the ___ sat"])
+            ['the ... sat']
         """
+        check_lines(lines, "fill([line])")
         masked = []
-        for number, line in enumerate(text_lines(lines, "fill"), start=1):
+        for number, line in enumerate(lines, start=1):
             tokens = tokenize_masked(line, gap, self._model.tokenizer)
             if None not in tokens:
                 raise DataError(

@@ -36,9 +36,11 @@ def load(
         FormatError: A file is damaged.
 
     Example:
-        >>> model = rnnkit.load("work/model")  # doctest: +SKIP
-        >>> model.translate(["das ist gut"], beam=5)  # doctest: +SKIP
-        ['this is good']
+        >>> rnnkit.load("work/model")
+        Translator(work/model: lstm, de to en)
+        >>> vectors = rnnkit.load("work/embeddings")
+        >>> vectors.most_similar("the", 2)
+        [('...', 0...), ('...', 0...)]
     """
     folder = Path(path)
     if not folder.exists():

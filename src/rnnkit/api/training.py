@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from rnnkit.api.arguments import text_lines
+from rnnkit.api import check_lines
 from rnnkit.events import Listener, null_listener
+from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import check, parameters_of
 
 if TYPE_CHECKING:
     from rnnkit.evaluation.translation_metrics import MetricScore
+    from rnnkit.stages.outputs import Options
     from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainingResult
     from rnnkit.stages.training.train_embeddings import EmbeddingTrainingEstimate, TrainEmbeddingsResult
     from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
@@ -20,27 +23,29 @@ if TYPE_CHECKING:
     from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
     from rnnkit.training.dry_run import CostEstimate
 
-OptionsT = TypeVar("OptionsT", "TrainSeq2SeqOptions", "TrainLMOptions", "TrainEmbeddingsOptions")
+OptionsT = TypeVar("OptionsT", bound="Options")
 
 
 def train_seq2seq(options: TrainSeq2SeqOptions, listen: Listener = null_listener) -> TrainingResult | CostEstimate:
     """Train a sequence-to-sequence model, as `rnnkit train-seq2seq`.
 
     Args:
-        options: The options of the command, fields named as its flags; a path may be a string.
+        options: The options of the command, fields named as its flags; paths can be strings.
         listen: Receives notes, warnings and progress.
 
     Raises:
-        TypeError: `options` is of another type.
         UsageError: An option is out of bounds, or options do not fit together.
         DataError: Data is missing.
         ArtefactError: The output already exists.
+
+    Example:
+        >>> options = rnnkit.TrainSeq2SeqOptions(data="work/data", arch="gru", dry_run=True)
+        >>> rnnkit.train_seq2seq(options).parameters > 1000
+        True
     """
     from rnnkit.stages.training import train_seq2seq as command
-    from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
 
-    options = _checked(options, TrainSeq2SeqOptions)
-    return command.run(options, listen)
+    return command.run(_checked(options), listen)
 
 
 def train_lm(
@@ -48,10 +53,8 @@ def train_lm(
 ) -> TrainingResult | CostEstimate | NgramTrainingResult | NgramTrainingCost:
     """Train a language model, as `rnnkit train-lm`; arguments and errors as for `train_seq2seq`."""
     from rnnkit.stages.training import train_lm as command
-    from rnnkit.stages.training.train_lm_options import TrainLMOptions
 
-    options = _checked(options, TrainLMOptions)
-    return command.run(options, listen)
+    return command.run(_checked(options), listen)
 
 
 def train_embeddings(
@@ -59,10 +62,23 @@ def train_embeddings(
 ) -> TrainEmbeddingsResult | EmbeddingTrainingEstimate:
     """Train word vectors, as `rnnkit train-embeddings`; arguments and errors as for `train_seq2seq`."""
     from rnnkit.stages.training import train_embeddings as command
-    from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
 
-    options = _checked(options, TrainEmbeddingsOptions)
-    return command.run(options, listen)
+    return command.run(_checked(options), listen)
+
+
+def _checked(options: OptionsT) -> OptionsT:
+    """Options within their bounds, with strings as paths where paths are expected."""
+    changes: JsonObject = {}
+    for parameter in parameters_of(type(options)):
+        value = getattr(options, parameter.name)
+        is_path = Path in (parameter.kind, *typing.get_args(parameter.kind))
+        if is_path and isinstance(value, str):
+            changes[parameter.name] = [Path(value)] if parameter.is_list else Path(value)
+        elif is_path and parameter.is_list:
+            changes[parameter.name] = [Path(item) for item in value]
+    converted = dataclasses.replace(options, **changes)
+    check(converted)
+    return converted
 
 
 def bleu(hypotheses: Iterable[str], references: Iterable[str] | Iterable[Iterable[str]]) -> MetricScore:
@@ -76,8 +92,8 @@ def bleu(hypotheses: Iterable[str], references: Iterable[str] | Iterable[Iterabl
         The score with its signature; `number(2)` is the figure with two decimals.
 
     Raises:
-        TypeError: One of them is a string.
         DataError: The numbers of lines differ, or there are no lines.
+        TypeError: An argument is a string.
 
     Example:
         >>> rnnkit.bleu(["the king sat on the mat"], ["the king sat on the mat"]).number(1)
@@ -85,28 +101,8 @@ def bleu(hypotheses: Iterable[str], references: Iterable[str] | Iterable[Iterabl
     """
     from rnnkit.evaluation.translation_metrics import corpus_score
 
-    outputs = list(text_lines(hypotheses, "bleu"))
-    if isinstance(references, str):
-        raise TypeError("bleu expects several references, not one string: write bleu([hypothesis], [reference])")
-    given: list[str | Iterable[str]] = list(references)
-    if given and isinstance(given[0], str):
-        return corpus_score(outputs, [list(text_lines(given, "bleu"))])  # type: ignore[arg-type]
-    return corpus_score(outputs, [list(text_lines(each, "bleu")) for each in given])
-
-
-def _checked(options: OptionsT, kind: type[OptionsT]) -> OptionsT:
-    """Return the options with strings as paths where the command expects paths, after checking them."""
-    if not isinstance(options, kind):
-        raise TypeError(f"expected {kind.__name__}, not {type(options).__name__}")
-    paths: dict[str, Any] = {}
-    for parameter in parameters_of(kind):
-        value = getattr(options, parameter.name)
-        if parameter.kind is Path and isinstance(value, str):
-            paths[parameter.name] = Path(value)
-        elif parameter.kind == list[Path] and isinstance(value, str | Path):
-            paths[parameter.name] = [Path(value)]
-        elif parameter.kind == list[Path]:
-            paths[parameter.name] = [Path(item) for item in value]
-    options = dataclasses.replace(options, **paths)
-    check(options)
-    return options
+    for lines in (hypotheses, references):
+        check_lines(lines, "bleu([hypothesis], [reference])")
+    given = [each if isinstance(each, str) else list(each) for each in references]
+    several = [given] if given and isinstance(given[0], str) else given
+    return corpus_score(list(hypotheses), several)  # type: ignore[arg-type]

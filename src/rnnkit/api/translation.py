@@ -11,7 +11,8 @@ from typing import TypedDict, Unpack, overload
 
 import torch
 
-from rnnkit.api.arguments import check_search, text_lines
+from rnnkit.api import check_lines
+from rnnkit.api.search_options import check_search
 from rnnkit.decoding.constraints import UNCONSTRAINED
 from rnnkit.decoding.rescoring import score_pairs
 from rnnkit.decoding.sampling import SamplingOptions
@@ -129,18 +130,33 @@ class Translator:
         Raises:
             TypeError: `lines` is a string, or there is no such option.
             UsageError: An option is out of bounds.
+
+        Example:
+            >>> model = rnnkit.load("work/model")
+            >>> model.translate(["ein Hund läuft"], beam=5)
+            ['...']
+            >>> [[first, second]] = model.translate(["ein Hund läuft"], beam=5, nbest=2)
+            >>> first.score >= second.score
+            True
         """
+        check_lines(lines, "translate([line])")
         check_search("translate", Search.__annotations__ | {"nbest": int}, {**search, "nbest": nbest})
-        texts = text_lines(lines, "translate")
         if nbest is None:
-            return list(self.stream(texts, **search))
-        return list(self._hypotheses(texts, nbest, search))
+            return list(self.stream(lines, **search))
+        return list(self._hypotheses(lines, nbest, search))
 
     def stream(self, lines: Iterable[str], **search: Unpack[Search]) -> Iterator[str]:
-        """Translate any number of lines in order, reading a block ahead; arguments as for `translate`."""
+        """Translate any number of lines in order, reading a block ahead; arguments and errors as for `translate`.
+
+        Example:
+            >>> model = rnnkit.Translator.load("work/model")
+            >>> for text in model.stream(open("test.de", encoding="utf-8")):
+            ...     print(text)
+            ...
+        """
+        check_lines(lines, "stream([line])")
         check_search("stream", Search.__annotations__, {**search})
-        texts = text_lines(lines, "stream")
-        return (hypotheses[0].text for hypotheses in self._hypotheses(texts, 1, search))
+        return (hypotheses[0].text for hypotheses in self._hypotheses(lines, 1, search))
 
     def _hypotheses(self, lines: Iterable[str], nbest: int, search: Search) -> Iterator[list[Hypothesis]]:
         settings = SearchOptions(
@@ -178,10 +194,17 @@ class Translator:
             Log-probability of each translation with EOS, in nats.
 
         Raises:
-            TypeError: A side is a string.
             DataError: There are more lines of one side, or a pair does not fit into memory.
+            TypeError: An argument is a string.
+
+        Example:
+            >>> model = rnnkit.load("work/model")
+            >>> model.score(["ein Hund"], ["a dog"])
+            [-...]
         """
-        pairs = _pairs(text_lines(sources, "score"), text_lines(targets, "score"))
+        check_lines(sources, "score([source], [target])")
+        check_lines(targets, "score([source], [target])")
+        pairs = _pairs(sources, targets)
         scores: list[float] = []
         while block := list(islice(pairs, BLOCK_PAIRS)):
             scores += self._score_block(block, len(scores) + 1)

@@ -11,11 +11,10 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Status, WarningEvent, null_listener
 from rnnkit.io import artifact_output
 from rnnkit.io.manifest import Workspace
-from rnnkit.options.declare import parameters_of
 from rnnkit.stages import outputs
 from rnnkit.stages.training import run_folder, training_inputs, training_run
 from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainedModel, TrainingResult
-from rnnkit.stages.training.train_lm_options import NGRAM, TrainLMOptions, apply_preset
+from rnnkit.stages.training.train_lm_options import NGRAM, TrainLMOptions, apply_preset, unused_options
 from rnnkit.stages.training.training_inputs import PretrainedEmbeddings, TrainingInputs
 from rnnkit.stages.training.training_run import TrainingComponents, TrainingRun
 from rnnkit.system import machine
@@ -60,7 +59,8 @@ def run(
         Interrupted: A signal arrived; everything is saved.
     """
     folder = options.output or Workspace(options.work).model
-    _warn_of_unused(options, listen)
+    if unused := unused_options(options):
+        listen(WarningEvent(f"no effect on --arch {options.arch}: {', '.join(unused)}"))
     if not options.resume:
         options = apply_preset(options)
         _embeddings(options).check(options.tied, options.init_from)
@@ -72,23 +72,6 @@ def run(
     with training_run.start(options, folder, listen) as started:
         inputs = started.check_inputs(_open_inputs(started.options), _embeddings(started.options))
         return started.fit(_build(started, inputs), inputs)
-
-
-def _warn_of_unused(options: TrainLMOptions, listen: Listener) -> None:
-    """Warn about options of neural models that are given for an n-gram model, and the reverse."""
-    is_ngram = options.arch == NGRAM
-    panels = ("Model", "Schedule", "Optimization") if is_ngram else ("N-gram models",)
-    unused = [
-        each.spelling
-        for each in parameters_of(TrainLMOptions)
-        if each.declared.panel in panels
-        and each.name not in ("arch", "preset", "device", "threads", "seed")
-        and getattr(options, each.name) != each.default
-    ]
-    if unused:
-        kind = "an n-gram model" if is_ngram else "a neural language model"
-        verb = "has" if len(unused) == 1 else "have"
-        listen(WarningEvent(f"{', '.join(unused)} {verb} no effect on {kind}"))
 
 
 def _open_inputs(options: TrainLMOptions) -> TrainingInputs:

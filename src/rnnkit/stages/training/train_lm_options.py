@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rnnkit.errors import UsageError
 from rnnkit.json_types import JsonMapping
 from rnnkit.nn import kinds
-from rnnkit.options.declare import option
+from rnnkit.options.declare import option, parameters_of
 from rnnkit.stages.training import training_options
 from rnnkit.stages.training import training_options as training
 from rnnkit.training import schedules
@@ -173,3 +173,15 @@ def check(options: TrainLMOptions) -> None:
         raise UsageError(
             f"--hidden ({options.hidden}) must be divisible by --heads ({options.heads})", option="--hidden"
         )
+
+
+def unused_options(options: TrainLMOptions) -> list[str]:
+    """Return options of neural models that are given for an n-gram model, or the reverse."""
+    panels = ("Model", "Schedule", "Optimization") if options.arch == NGRAM else ("N-gram models",)
+    return [
+        each.spelling
+        for each in parameters_of(TrainLMOptions)
+        if each.declared.panel in panels
+        and each.name not in ("arch", "preset", "device", "threads", "seed")
+        and getattr(options, each.name) != each.default
+    ]

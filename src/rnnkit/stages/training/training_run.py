@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Note, WarningEvent, null_listener
+from rnnkit.events import Listener, Note, Status, WarningEvent, null_listener
 from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.stages import outputs
 from rnnkit.stages.training import run_folder, training_inputs
@@ -145,6 +145,7 @@ class TrainingRun(Generic[OptionsT]):
         _report_skipped(counters, self.listen)
         if self.group.is_main:
             self.directory.check()
+            self.listen(Status("finishing the model"))
             options = run_folder.run_options(self.options)
             run_folder.finalize_model_directory(components.model, inputs, options, counters, self.listen)
         self.group.barrier()

@@ -1,8 +1,8 @@
-"""Arguments of the Python API, checked before anything is computed."""
+"""Options of a search, checked before anything is computed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from rnnkit.errors import UsageError
@@ -19,31 +19,6 @@ _AT_LEAST = {
     "seed": 0,
 }
 """Smallest values of the options of a search, as on the command line."""
-
-
-def text_lines(lines: Iterable[str], call: str) -> Iterator[str]:
-    """Iterate over lines of text.
-
-    Args:
-        lines: The argument.
-        call: The method, for messages.
-
-    Raises:
-        TypeError: It is a single string, whose characters would be taken for lines, or not iterable. An item that is
-            not a string raises it as well, when it is reached.
-    """
-    if isinstance(lines, str):
-        raise TypeError(f"{call} expects several lines, not one string: write {call}([line])")
-    if not isinstance(lines, Iterable):
-        raise TypeError(f"{call} expects several lines, not {type(lines).__name__}")
-    return _strings(lines, call)
-
-
-def _strings(lines: Iterable[str], call: str) -> Iterator[str]:
-    for number, line in enumerate(lines, start=1):
-        if not isinstance(line, str):
-            raise TypeError(f"{call}: line {number:,} is {type(line).__name__}, not str")
-        yield line
 
 
 def check_search(call: str, known: Iterable[str], given: dict[str, Any]) -> None:
