@@ -27,7 +27,8 @@ DRY = {
     "text": [*TEXT, "--dropout", "0", "--dropout-input", "0", "--dropout-hidden", "0", "--activation-penalty", "1"],
 }
 LONG_STEPS = 200
-LONG = ["--max-steps", str(LONG_STEPS), "--validate-every", str(LONG_STEPS), "--save-every", "0"]
+LONG = ["--max-steps", str(LONG_STEPS), "--validate-every", str(LONG_STEPS)]
+ALWAYS = ["--save-every", "0"]
 
 pytestmark = pytest.mark.skipif(not Path("/proc").exists(), reason="finds the processes in /proc")
 
@@ -106,7 +107,7 @@ def test_a_signal_saves_and_a_resumed_run_ends_bit_equal(
     works: dict[str, Path], tmp_path: Path, kind: str, number: signal.Signals, code: int
 ) -> None:
     options = {"pairs": SMALL, "text": [*TEXT, "--weight-drop", "0.2"]}[kind]
-    finish(start(works[kind], tmp_path / "whole", *options, *TWO, "--accumulate", "2", "--save-every", "0"))
+    finish(start(works[kind], tmp_path / "whole", *options, *TWO, "--accumulate", "2"))
     model = tmp_path / "model"
     process = start(works[kind], model, *options, *TWO, "--accumulate", "2", "--save-every", "0")
     wait_for(saved(model), process)
@@ -128,7 +129,7 @@ def test_a_signal_saves_and_a_resumed_run_ends_bit_equal(
 def test_a_killed_worker_leaves_a_whole_checkpoint(works: dict[str, Path], tmp_path: Path, rank: int) -> None:
     """A killed worker ends the run, and the checkpoint is whole."""
     model = tmp_path / "model"
-    process = start(works["text"], model, *TEXT, *LONG, *TWO)
+    process = start(works["text"], model, *TEXT, *LONG, *ALWAYS, *TWO)
     wait_for(saved(model), process)
     others = workers(process)
     os.kill(others.pop(rank), signal.SIGKILL)
@@ -148,7 +149,7 @@ def test_a_restarted_run_ends_bit_equal(works: dict[str, Path], tmp_path: Path) 
     """A run whose worker is killed goes on by itself, and ends bit for bit as one that was not."""
     finish(start(works["text"], tmp_path / "whole", *TEXT, *LONG, *TWO))
     model = tmp_path / "model"
-    process = start(works["text"], model, *TEXT, *LONG, *TWO, "--restarts", "1")
+    process = start(works["text"], model, *TEXT, *LONG, *ALWAYS, *TWO, "--restarts", "1")
     wait_for(saved(model), process)
     os.kill(workers(process)[1], signal.SIGKILL)
     errors = finish(process)
@@ -161,7 +162,7 @@ def test_a_restarted_run_ends_bit_equal(works: dict[str, Path], tmp_path: Path) 
 def test_a_killed_launcher_leaves_a_whole_checkpoint(works: dict[str, Path], tmp_path: Path) -> None:
     """A killed launcher leaves no process behind, and a whole checkpoint."""
     model = tmp_path / "model"
-    process = start(works["text"], model, *TEXT, *LONG, *TWO)
+    process = start(works["text"], model, *TEXT, *LONG, *ALWAYS, *TWO)
     wait_for(saved(model), process)
     left = list(workers(process).values())
     process.kill()

@@ -403,7 +403,7 @@ def test_a_device_has_no_record(here: Path) -> None:
 KILLED = """
 import os, signal
 from rnnkit.cli import start
-from rnnkit.stages.inference.decode import resume
+from rnnkit.stages.inference import decode_resume as resume
 
 resume.MIN_SECONDS = resume.MAX_SECONDS = 0.0
 write, records = resume.manifest.write, []
