@@ -76,8 +76,13 @@ class CommandPage(typer.core.TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Formatter) -> None:
         """Write the options of each panel."""
-        found = [(parameter, parameter.get_help_record(ctx)) for parameter in self.get_params(ctx)]
-        records = [(getattr(each, "rich_help_panel", None) or "Command", row) for each, row in found if row is not None]
+        records = []
+        for parameter in self.get_params(ctx):
+            panel = getattr(parameter, "rich_help_panel", None) or "Command"
+            if (record := parameter.get_help_record(ctx)) is not None:
+                name, text = record
+                # Typer writes the type of an argument, such as `<list[Path]>`, behind its name.
+                records.append((panel, (name.partition(" <")[0] if panel == "Arguments" else name, text)))
         _write_panels(records, formatter)
 
     def format_epilog(self, ctx: Any, formatter: Formatter) -> None:

@@ -6,8 +6,10 @@ Typer does the rest: conversion, bounds, choices, environment variables, complet
 from __future__ import annotations
 
 import inspect
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -19,6 +21,9 @@ from rnnkit.options.record import plain
 
 NO_VALUE = "none"
 """How help shows a default that is no value."""
+
+METAVARS = {Path: "PATH", int: "INT", float: "NUMBER", str: "TEXT"}
+"""Placeholders of values by type."""
 
 LONGEST_CHOICES = 34
 """Characters of choices beside the flag; longer lists are in the text."""
@@ -70,7 +75,7 @@ def _keyword(parameter: Parameter, callback: Callable[..., object] | None) -> in
         info = typer.Option(
             "/".join(parameter.flags),
             envvar=parameter.variable,
-            metavar=declared.metavar or ("NAME" if long else None),
+            metavar=declared.metavar or ("NAME" if long else _metavar(parameter)),
             min=declared.minimum,
             max=declared.maximum,
             callback=callback,
@@ -83,6 +88,15 @@ def _keyword(parameter: Parameter, callback: Callable[..., object] | None) -> in
         default=inspect.Parameter.empty if default is MISSING else default,
         annotation=Annotated[kind, info],
     )
+
+
+def _metavar(parameter: Parameter) -> str | None:
+    """The placeholder of a value; None where Typer shows the choices, or for a boolean."""
+    choices = parameter.declared.choices
+    if choices:
+        return "|".join(choices) if parameter.is_list else None
+    item = typing.get_args(parameter.kind)[0] if parameter.is_list else parameter.kind
+    return METAVARS.get(item)
 
 
 def _shown_default(parameter: Parameter) -> bool | str:

@@ -74,7 +74,7 @@ class BleuOptions:
         panel="Score",
         variable="BLEU_METHOD",
     )
-    metric: list[str] = option(("bleu",), help="Metric: bleu, chrf or ter; repeatable.", choices=METRICS, panel="Score")
+    metric: list[str] = option(("bleu",), help="Metric; repeatable.", choices=METRICS, panel="Score")
     sentence: bool = option(False, help="Score each line separately, in order.", panel="Score")
     max_n: int | None = option(
         None,
