@@ -94,10 +94,12 @@ def check_not_inputs(output: Path, inputs: Iterable[Path]) -> None:
     real = Path(os.path.realpath(output))
     for path in inputs:
         if path != STDIN and Path(os.path.realpath(path)).is_relative_to(real):
-            raise ArtefactError(f"{output} is an input and is not replaced", hint="choose another output", path=output)
+            raise ArtefactError(
+                f"{output} is an input and is not replaced", hint="choose another --output", path=output
+            )
     if real.is_file() and _is_stdin(real):
         raise ArtefactError(
-            f"{output} is standard input and is not replaced", hint="choose another output", path=output
+            f"{output} is standard input and is not replaced", hint="choose another --output", path=output
         )
 
 
