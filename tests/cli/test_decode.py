@@ -56,6 +56,8 @@ def test_the_output_file_has_the_same_bytes_as_the_pipe(run: Run, prompts: Path)
     assert Path("out").read_text(encoding="utf-8") == piped.out
     taken = run(*words, "--output", "out").err
     assert all(value in taken for value in ("error: out ", "--overwrite", "--output", "--work"))
+    lines = len(Path("out").read_bytes().splitlines())
+    assert run(*words[:-1], "--output", "out", "--overwrite").err.endswith(f"out: {lines} lines\n")
 
 
 def test_gaps_are_filled(run: Run) -> None:

@@ -65,7 +65,9 @@ def test_json_is_an_object_a_line_and_one_with_the_summary(score: Run) -> None:
 
 def test_output_is_written_to_a_file_and_kept(score: Run) -> None:
     expected = score("test.txt", "--model", "a/model", "--tokens").out
-    assert score("test.txt", "--model", "a/model", "--tokens", "--output", "scores").out == ""
+    written = score("test.txt", "--model", "a/model", "--tokens", "--output", "scores")
+    assert written.out == ""
+    assert f"scores: {len(expected.splitlines())} lines\n" in written.err
     assert Path("scores").read_text(encoding="utf-8") == expected
     again = score("test.txt", "--model", "a/model", "--output", "scores")
     assert again.code == 1

@@ -113,7 +113,8 @@ def test_two_files_are_for_source_and_target(
     found = trained(work, tmp_path / "a", heard.append, embeddings=paths, freeze_embeddings=True, tied=False)
     assert_rows_are_vectors(found["source_embedding.weight"], work, vectors)
     assert_rows_are_vectors(found["target_embedding.weight"], work, target)
-    assert [event.text.partition(" ")[0] for event in heard[:2] if isinstance(event, Note)] == ["de", "en"]
+    notes = [event.text for event in heard if isinstance(event, Note)]
+    assert [note.partition(" ")[0] for note in notes[:2]] == ["de", "en"]
     inputs = manifest.load(tmp_path / "a" / "meta.json").inputs
     assert inputs["embeddings.de"] == manifest.sha256(file)
     assert inputs["embeddings.en"] == manifest.sha256(paths[1])

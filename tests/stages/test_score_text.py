@@ -134,7 +134,7 @@ def test_many_unknown_tokens_are_named_beside_the_raw_figure(tmp_path: Path, ext
     assert (summary.score.unknown, summary.score.tokens, warnings) == (1, 32, [])
     chosen = replace(chosen, files=[write(tmp_path / "many", [*text, "the zebra ran"])])
     summary, [warning] = scored(chosen)
-    assert warning.startswith("2 of 36 tokens (5.6 %) are unknown: ")
+    assert warning.startswith("2 of 36 tokens (5.6 %) are unknown and scored as <unk>: ")
     assert rows(summary)["bits per character of the raw text"] == rows(summary)["bits per character"]
     assert summary.as_dict()["summary"]["cautions"] == [warning]
 

@@ -150,7 +150,8 @@ def decode(stage: ModuleType, options: DecodeOptions, console: Console) -> None:
         if options.output == STDIN:
             filters.write_lines(stage.run(options, console.listen), options.output, console)
         else:
-            stage.write(options, console.listen)
+            for path in outputs if stage.write(options, console.listen) else ():
+                filters.note_output(path, console)
 
 
 def answer(stage: ModuleType, options: QueryOptions, console: Console) -> int:

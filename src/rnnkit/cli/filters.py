@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from rnnkit.cli import failures
-from rnnkit.cli.console import Console
+from rnnkit.cli.console import Console, amount
 from rnnkit.io.atomic import atomic_file
 from rnnkit.json_types import JsonObject
 from rnnkit.options.declare import STDIN
+from rnnkit.text.lines import open_text
 
 
 class Answer(Protocol):
@@ -40,6 +41,14 @@ def write_lines(lines: Iterable[str], output: Path, console: Console) -> None:
     with atomic_file(output) as file:
         for line in lines:
             file.write(f"{line}\n")
+    note_output(output, console)
+
+
+def note_output(output: Path, console: Console) -> None:
+    """Note the name and the lines of a file that was written; nothing for a stream or a device."""
+    if output.is_file():
+        with open_text(output) as (file, _):
+            console.note(f"{output}: {amount(sum(1 for _ in file), 'lines')}")
 
 
 def write_answers(answers: Iterable[Answer], as_json: bool, apart: bool, console: Console) -> int:

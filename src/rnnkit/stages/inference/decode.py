@@ -81,8 +81,11 @@ def run(
     return _format_lines(options, decoders[document["task"]](options, document, recorded, listen), done, listen)
 
 
-def write(options: DecodeOptions, listen: Listener = null_listener) -> None:
+def write(options: DecodeOptions, listen: Listener = null_listener) -> bool:
     """Decode into the output file. An interrupt leaves what was written, with a record of it, for `--resume`.
+
+    Returns:
+        Whether lines were written; an output that is resumed can be complete.
 
     Raises:
         UsageError: As `run`; or the output to resume is a stream or a device.
@@ -98,15 +101,16 @@ def write(options: DecodeOptions, listen: Listener = null_listener) -> None:
             )
         with resumable_file(options.output) as file:
             file.writelines(f"{line}\n" for line in run(options, listen))
-        return
+        return True
     if not options.resume:
         decode_resume.check_record_names(options)
     recorded = decode_resume.open_recorded_output(options)
     recorded.recording = True
     if recorded.start.whole:
         listen(Note(f"{options.output} is complete: all {recorded.done:,} input lines are decoded"))
-        return
+        return False
     decode_resume.write(run(options, listen, recorded), options, recorded, listen)
+    return True
 
 
 def _check(options: DecodeOptions) -> JsonObject:
