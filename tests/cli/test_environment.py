@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from tests.workspaces import make_text_workspace
 
 from rnnkit.cli.commands import COMMANDS
 from rnnkit.options.declare import Parameter
@@ -108,6 +109,18 @@ def test_former_names_work(
         assert outcome.err == "warning: {} is now {}; the former name works until the next release\n".format(
             *names[way]
         )
+
+
+@pytest.mark.parametrize("words", [["--columns", "7"], []], ids=["flag", "variable"])
+def test_train_warns_once(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str]) -> None:
+    make_text_workspace(tmp_path)
+    monkeypatch.setenv("RNNKIT_BATCH_SIZE", "unset")  # so that the patch takes back what the call sets
+    monkeypatch.delenv("RNNKIT_BATCH_SIZE")
+    if not words:
+        monkeypatch.setenv("RNNKIT_COLUMNS", "7")
+    outcome = run("train", *words, "--print-config")
+    assert (outcome.code, outcome.err.count("is now")) == (0, 1)
+    assert "batch-size = 7" in outcome.out
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from rnnkit.cli.command import Command, register, register_name
 from rnnkit.cli.commands import COMMANDS, GROUPS
 from rnnkit.cli.console import YELLOW, write_line
 from rnnkit.errors import escape_control
-from rnnkit.options.declare import Parameter
 
 TRAINING = ("train-seq2seq", "train-lm")
 """What `rnnkit train` chooses from."""
@@ -111,10 +110,11 @@ def _dispatch(words: Sequence[str]) -> int:
         return _call(build(()), words)
     rest = words[1:]
     if command.name == "train" and not {"-h", "--help"} & {*rest}:
-        shared = [each for name in TRAINING for each in COMMANDS[name].parameters]
-        chosen = commands.training_command(_resolve(rest, command, shared, quiet=True))
-        command = COMMANDS[chosen]
-    resolved = _resolve(rest, command, command.parameters, quiet="--quiet" in rest)
+        flags = arguments.flags_of([each for name in TRAINING for each in COMMANDS[name].parameters])
+        # The command that is chosen resolves the words again, and warns.
+        known = arguments.resolve(rest, command.name, flags, signed=False, warn=lambda message: None)
+        command = COMMANDS[commands.training_command(known)]
+    resolved = _resolve(rest, command)
     return _call(build([command], table=words[0]), [command.name, *resolved])
 
 
@@ -123,11 +123,12 @@ def _call(app: typer.Typer, words: Sequence[str]) -> int:
     return code if isinstance(code, int) else failures.DONE
 
 
-def _resolve(words: Sequence[str], command: Command, parameters: Sequence[Parameter], quiet: bool) -> list[str]:
-    """The words of a command as Typer expects them; `quiet` suppresses warnings about former names."""
+def _resolve(words: Sequence[str], command: Command) -> list[str]:
+    """The words of a command as Typer expects them, with warnings about former names unless `--quiet` is given."""
+    parameters = command.parameters
 
     def warn(message: str) -> None:
-        if not quiet and not processes.silent():
+        if "--quiet" not in words and not processes.silent():
             write_line(message, ("warning:", YELLOW))
 
     for message in environment.apply_former_names(os.environ, parameters):
