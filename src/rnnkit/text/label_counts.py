@@ -50,9 +50,9 @@ class LabelCounter:
 
 
 def look_like_labels(counters: Iterable[LabelCounter]) -> bool:
-    """Return whether the values of a column in all its splits look like labels."""
+    """Return whether the values of a column in all its splits look like labels; on average each occurs twice."""
     known = list(counters)
     if not known or any(each.counts is None for each in known):
         return False
     distinct = {label for each in known for label in each.counts or ()}
-    return len(distinct) <= MAX_LABELS and len(distinct) < sum(each.items for each in known)
+    return len(distinct) <= MAX_LABELS and 2 * len(distinct) <= sum(each.items for each in known)

@@ -65,6 +65,7 @@ class ExtractOptions(shared.RepairOptions, shared.OverwriteOptions):
         help="Divide all rows among splits at random, instead of by the name of the file.",
         metavar="SPLIT=FRACTION",
         panel="Split",
+        variable="EXTRACT_SPLIT",
     )
     group: str | None = option(
         None,
@@ -121,7 +122,7 @@ class SourceSummary:
     def __str__(self) -> str:
         """Return the summary in one line."""
         facts = [self.layout, f"{self.rows:,} {self.unit}"]
-        facts += [f"{self.blank:,} blank lines skipped"] if self.blank else []
+        facts += [f"blank lines skipped ({self.blank:,})"] if self.blank else []
         facts += [text.format(self.changes[key]) for key, text in CHANGES.items() if self.changes.get(key)]
         return f"{self.path}: {', '.join(facts)}"
 

@@ -16,7 +16,7 @@ from rnnkit.options.declare import STDIN
 from rnnkit.stages.outputs import check_output_file
 from rnnkit.stages.text.extract_options import ExtractOptions, WriteBackResult
 from rnnkit.text.lines import display_name, read_lines
-from rnnkit.text.row_splits import HashSplit
+from rnnkit.text.row_splits import HashSplit, split_rank
 from rnnkit.text.tables import extraction_manifest, table_format
 from rnnkit.text.tables.columns import ColumnSelection, parse_column, parse_columns
 from rnnkit.text.tables.extraction_manifest import Extraction
@@ -143,7 +143,7 @@ def _find_extraction(options: ExtractOptions, path: Path, column: str) -> Extrac
     split = None if options.write_back == STDIN else parse_name(options.write_back).stem
     chosen = extraction_manifest.choose(unchanged, split, column)
     if chosen is None:
-        splits = ", ".join(dict.fromkeys(each.split for each in unchanged))
+        splits = ", ".join(sorted({each.split for each in unchanged}, key=split_rank))
         raise DataError(
             f"the split of {display_name(options.write_back)} is unknown",
             f"--split divided the rows of {path} among {splits}",

@@ -148,7 +148,7 @@ class ConlluReader:
     def content(self, record: Record) -> bytes:
         """Return the lines of a sentence without comments and line ends."""
         lines = record.raw.split(b"\n")
-        return b"\n".join(line.rstrip() for line in lines if not line.isspace() and not line.startswith(b"#"))
+        return b"\n".join(line.rstrip() for line in lines if line.strip() and not line.startswith(b"#"))
 
     def replace(self, record: Record, line: str) -> bytes:
         """Return a sentence with the items of a line in place of the first selected column.

@@ -131,7 +131,8 @@ class DelimitedReader:
             cells = [field.value for field in self._fields(text, record.line)]
         else:
             cells = text.split(self._delimiter)
-        self._check_width(len(cells), record.line)
+        if len(cells) != self._width:
+            raise self._wrong_width(len(cells), record.line, not self._quotes and QUOTE in text)
         values = [to_line(cells[column], self.changes) for column in self._columns]
         check_line_length(record, values, self._name)
         return values
@@ -140,17 +141,15 @@ class DelimitedReader:
         """Return all columns of a record, such as the header."""
         return [field.value for field in self._fields(decode_record(record, self._name), record.line)]
 
-    def _check_width(self, found: int, line: int) -> None:
-        if found != self._width:
-            few = "few" if found < self._width else "many"
-            raise RowError(
-                f"rows with too {few} columns",
-                f"{self._name}:{line}: {found:,} columns, {'the header' if self._header else 'the first row'} has "
-                f"{self._width:,}",
-                hint="--quotes reads quoted fields" if not self._quotes else None,
-                path=self._name,
-                line=line,
-            )
+    def _wrong_width(self, found: int, line: int, has_quotes: bool) -> RowError:
+        return RowError(
+            f"rows with too {'few' if found < self._width else 'many'} columns",
+            f"{self._name}:{line}: {found:,} columns, {'the header' if self._header else 'the first row'} has "
+            f"{self._width:,}",
+            hint="--quotes reads quoted fields" if has_quotes else None,
+            path=self._name,
+            line=line,
+        )
 
     def _fields(self, text: str, line: int) -> list[Field]:
         """Return the fields of a row. Raises RowError if text follows a quoted field."""

@@ -41,9 +41,9 @@ EMPTY_ITEM: Final = "_"
 """Represents an empty value."""
 
 CHANGES: Final = {
-    "line_ends": "line ends became spaces in {:,} values",
-    "white_space": "white space became ␣ in {:,} values",
-    "empty": "{:,} empty values became _",
+    "line_ends": "line ends in values became spaces ({:,})",
+    "white_space": "white space in values became ␣ ({:,})",
+    "empty": "empty values became _ ({:,})",
 }
 """How messages describe changed values."""
 
@@ -228,7 +228,7 @@ def split_items(line: str, expected: int) -> list[str]:
     """Return the items of a line of predictions. Raises ReplacementError if there is not one for each token."""
     items = line.split()
     if len(items) != expected:
-        raise ReplacementError(f"{len(items):,} items for {expected:,} tokens")
+        raise ReplacementError(f"expected an item for each of {expected:,} tokens, got {len(items):,}")
     return items
 
 

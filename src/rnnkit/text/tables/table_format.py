@@ -61,6 +61,8 @@ _USUAL_DELIMITERS: Final = {TSV: "\t", CSV: ",", CONLL: "\t"}
 _DELIMITER_NAMES: Final = {"\t": "tabs", " ": "spaces", ",": "commas", ";": "semicolons", "|": "bars"}
 _ID: Final = re.compile(r"\d+([-.]\d+)?")
 _MAX_SAMPLE_LINES: Final = 1000
+_TOKEN_FRACTION: Final = 0.8
+"""Fraction of lines that must look like tokens; some are broken, or have spaces in a token."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def _read_sample(path: Path) -> list[str]:
         except READ_ERRORS as error:
             raise DataError(f"cannot read {path}", str(error), path=path) from error
     check_not_utf16(raw, str(path))
-    if not raw.strip():
+    if not raw.strip(b"\r\n"):
         raise DataError(f"{path} is empty", path=path)
     raw = raw.removeprefix(BOM)
     if len(raw) >= SAMPLE_BYTES - len(BOM):
@@ -158,7 +160,7 @@ def _detect_format(path: Path, sample: Sequence[str]) -> str:
     if by_name is not None:
         return by_name
     lines = [line for line in sample if line.strip()]
-    first = lines[0]
+    first = lines[0] if lines else ""
     if first.startswith("{"):
         return JSON_LINES
     if any(word.startswith(label_lines.PREFIX) for word in first.split()):
@@ -182,7 +184,7 @@ def _detect_format(path: Path, sample: Sequence[str]) -> str:
 
 
 def _has_sentences(sample: Sequence[str]) -> bool:
-    """Return whether blank lines separate lines with the same number of columns, at least two, and one-word tokens."""
+    """Return whether blank lines separate lines that look like tokens with the same number of columns, at least two."""
     lines = [line for line in sample if not conll.is_skippable(line)]
     if not lines:
         return False
@@ -190,8 +192,8 @@ def _has_sentences(sample: Sequence[str]) -> bool:
     delimiter = conll.TAB if conll.TAB in lines[0] else conll.SPACE
     rows = [conll.split_cells(line, delimiter) for line in lines]
     separated = any(sample[place + 1].strip() for place in ends if place + 1 < len(sample))
-    words = sum(" " not in row[0] for row in rows)
-    return separated and len(rows[0]) > 1 and len({*map(len, rows)}) == 1 and words * 10 >= len(rows) * 9
+    tokens = sum(" " not in row[0] and len(row) == len(rows[0]) for row in rows)
+    return separated and len(rows[0]) > 1 and tokens >= _TOKEN_FRACTION * len(rows)
 
 
 def _csv_delimiter(header: str) -> str:
@@ -207,7 +209,7 @@ def default_columns(layout: TableLayout) -> list[ColumnSelection]:
 
 
 def open_counters(layout: TableLayout, columns: Sequence[ColumnSelection]) -> list[LabelCounter]:
-    """Return a counter for each column: of its items in annotated corpora, where tokens are not labels, else of lines."""
+    """Return a counter for each column: of items in annotated corpora, whose tokens are not labels, else of lines."""
     annotated = layout.format in (CONLLU, CONLL)
     tokens = {CONLLU: (conllu.FORM, 2, -9), CONLL: ("token", 1)}.get(layout.format, ())
     several = layout.format == LABEL_LINES
@@ -264,14 +266,17 @@ def column_names(path: Path, layout: TableLayout) -> list[str]:
     """Return the columns of the first record of a table, or the keys of the first row of JSON Lines."""
     if layout.format == JSON_LINES:
         json_reader = JsonLinesReader(str(path))
-        return list(json_reader.row(_first_record(path, json_reader)))
+        return list(json_reader.row(_first_row(path, json_reader)))
     assert layout.delimiter is not None
-    reader = DelimitedReader(str(path), layout.delimiter, layout.quotes, layout.header)
-    return reader.cells(_first_record(path, reader))
+    reader = DelimitedReader(str(path), layout.delimiter, layout.quotes, header=False)
+    return reader.cells(_first_row(path, reader))
 
 
-def _first_record(path: Path, reader: TableReader) -> Record:
-    return next(record for record in read_records(path, reader) if record.raw.strip() and record.raw != BOM)
+def _first_row(path: Path, reader: TableReader) -> Record:
+    for record in read_records(path, reader):
+        if record.is_row:
+            return record
+    raise DataError(f"{path} has no {reader.unit}", path=path)
 
 
 def missing_columns(path: Path, layout: TableLayout) -> UsageError:
