@@ -204,6 +204,7 @@ def demo(stage: ModuleType, options: object, console: Console) -> None:
 
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Text": (
+        Command("extract", "Extract columns of tables and annotated corpora", make, module="text.extract"),
         Command("tokenize", "Split raw text into tokens", convert, module="text.tokenize"),
         Command("detokenize", "Join tokens to text", stream, json=False, module="text.detokenize"),
         Command("phrases", "Join frequent word pairs: new_york", convert, module="text.phrases"),

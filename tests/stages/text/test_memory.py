@@ -16,6 +16,7 @@ FEW, MANY = 8, 40
 ALLOWED = 1.25
 
 STAGES = {
+    "extract": "extract.ExtractOptions(files=[Path('train.de')], columns=['text=1'], format='tsv')",
     "tokenize": "tokenize.TokenizeOptions(files=[Path('train.de'), Path('train.en')], learn_size=0.2, threads=1)",
     "vocab": "vocab.VocabOptions()",
     "align": "align_options.AlignOptions(source='de', target='en', drop_leaked=False)",
