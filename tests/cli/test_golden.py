@@ -18,7 +18,19 @@ from .conftest import Run
 
 GOLDEN = Path(__file__).with_name("golden")
 
-HELP = ("", "tokenize", "vocab", "align", "train", "decode", "score", "bleu", "neighbors", "convert-embeddings")
+HELP = (
+    "",
+    "extract",
+    "tokenize",
+    "vocab",
+    "align",
+    "train",
+    "decode",
+    "score",
+    "bleu",
+    "neighbors",
+    "convert-embeddings",
+)
 
 ERRORS = {
     "unknown_command": ["trian"],

@@ -35,6 +35,7 @@ BESIDE = {
     "similarity": ["--vectors", "vectors.txt"],
     "analogy": ["--vectors", "vectors.txt"],
     "odd-one-out": ["--vectors", "vectors.txt"],
+    "extract": ["--columns=x=1", "--split=test=1", "--format=tsv", "--overwrite"],
     "tokenize": ["--type", "words"],
     "align": ["--source", "de", "--target", "en"],
     "represent": ["--side", "de"],
@@ -46,6 +47,7 @@ BESIDE = {
 """What lets a command come as far as it can before the path stops it."""
 
 ARGUMENTS = {
+    "extract": ["a_file"],
     "neighbors": ["king"], "similarity": ["king", "queen"], "analogy": ["king", "-", "queen", "+", "king"],
     "odd-one-out": ["king", "queen", "dog"], "score": ["a_file"], "decode": ["a_file"], "detokenize": ["a_file"],
     "phrases": ["a_file"], "tokenize": ["train.de"], "vocab": ["work/tokens/train.de.tok"], "average": ["mt/model"],

@@ -27,6 +27,7 @@ TEXTS = {
 LINES: dict[str, str] = {
     "detokenize": "detokenize a --work w",
     "vocab": "vocab a b --output out",
+    "extract": "extract pairs --columns x=1,y=3 --split test=1 --output out",
     "phrases": "phrases a b --min-count 1 --threshold 0.1 --output out",
     "align": "align --train a b --source de --target en --vocab v --output out",
     "align-words": "align-words a b --compare links --threads 1 --output out",

@@ -15,6 +15,7 @@ from rnnkit.cli.commands import COMMANDS
 from .conftest import Run
 
 OPTIONS = [
+    ("extract a.csv --bad-rows skip", "did you mean --repair?"),
     ("train --lr 0.001", "did you mean --learning-rate?"),
     ("train --model lstm", "did you mean --arch?"),
     ("train -src a -tgt b", "training reads what `rnnkit align --source LANG --target LANG` has made"),

@@ -115,7 +115,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 VECTORS = f"{NAME}/vectors.txt"
 LM, MT = f"{NAME}lm/model", f"{NAME}mt/model"
+TABLE = ["--format", "tsv", "--columns=x=1", "--split=test=1"]
 RUNS: dict[str, list[list[str]]] = {
+    "extract": [
+        [f"{NAME}.de", *TABLE, "--output", NAME + "rows"],
+        [f"{NAME}.de", *TABLE[:2], f"--columns={EVIL}=1", *TABLE[3:]],
+        [f"{NAME}.de", *TABLE[:2], f"--columns=x={EVIL}", *TABLE[3:]],
+        [f"{NAME}.de", *TABLE, "--output", NAME + "rows", "--repair", "--overwrite", "--json"],
+    ],
     "tokenize": [
         ["train.de", "train.en", "valid.de", "valid.en", "--type", "spaces"],
         [f"{NAME}.de", "--type", "spaces", "--work", NAME + "w"],

@@ -34,10 +34,16 @@ from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.options.declare import parameters_of
 from rnnkit.reports.artefact import describe
 from rnnkit.stages.inference import decode_options
+from rnnkit.stages.text import extract
+from rnnkit.stages.text.extract_options import ExtractOptions
 from rnnkit.text import special_tokens
-from rnnkit.text.lines import read_lines
+from rnnkit.text.lines import open_text, read_lines
 from rnnkit.text.phrase_detection import PhraseList
 from rnnkit.text.subword_tokenizer import SubwordTokenizer
+from rnnkit.text.tables import extraction_manifest, table_format
+from rnnkit.text.tables.columns import parse_columns
+from rnnkit.text.tables.records import read_rows
+from rnnkit.text.tables.table_format import GivenLayout
 from rnnkit.text.unicode import Normalizer
 from rnnkit.text.vocabulary import Vocabulary
 from rnnkit.training import checkpoint
@@ -233,6 +239,14 @@ _VOCABULARY = b"<pad>\t0\n<unk>\t0\n<s>\t0\n</s>\t0\nthe\t7\n\xc3\xa4\t3\n"
 _PHRASES = b"new_york\t9\t300.5\t1\tnew york\nnew_york_city\t5\t120.1\t2\tnew_york city\n"
 _CONFIGURATION = b'# search\n[decode]\nbeam = 3\nalpha = 0.5\nmodel = ["work/model"]\nsample = false\n'
 _METRICS = b'{"step": 1, "loss": 2.5}\n{"step": 2, "validation": {"loss": 2.25, "bleu": 1.0}}\n'
+_CSV = b'text,label\n"a ""b"",\nc",1\n\nd,"2"\n'
+_JSON_LINES = b'{"text": "a\\n\\u00e4", "y": {"z": 1.5}}\n{"text": true, "y": {"z": "b"}}\n'
+_CONLL = b"-DOCSTART- O\n\nNew York\tB-LOC\nis\tO\n\n# c\nX\t\na\tO\nb\tO\n"
+_CONLLU = "".join(
+    f"{line}\n"
+    for line in ("# text = a", *("\t".join([id, "a b", *"________"]) for id in ("1-2", "1", "1.1", "2")), "")
+).encode()
+_LABEL_LINES = b"__label__a __label__b  c d\r\ne __label__f g\n"
 _LINKS = b"0-0 1?1 2-2\n\n\n4-3\n"
 _LENGTHS = np.array([3, 2, 0, 5])
 
@@ -246,6 +260,31 @@ def _repair_arpa(path: Path) -> object:
     model, tokens = read_arpa(path, repairs=repairs)
     ngram_store.check(model, "the model")
     return _ask(model), tokens, repairs.as_dict()
+
+
+def _table_reader(name: str, file: str, columns: Sequence[str], *samples: bytes) -> Reader:
+    """A table: broken rows are skipped, and the lines of the others written back leave the file as it is."""
+
+    def read(path: Path) -> object:
+        selections = parse_columns(columns)
+        given = GivenLayout(name.removeprefix("table, ") if name != "table" else None)
+        layout = table_format.detect_layout(path, given, selections)
+        selections = selections or table_format.default_columns(layout)
+        if not selections:
+            raise table_format.missing_columns(path, layout)
+        reader = table_format.open_reader(path, layout, selections)
+        records = read_rows(path, reader, Repairs(path))
+        parts = [record.raw if values is None else reader.replace(record, values[0]) for record, values in records]
+        with open_text(path) as (opened, _):
+            assert b"".join(parts) == opened.read()
+        return dict(reader.changes)
+
+    return Reader(name, file, read, lambda: [*samples, gzip.compress(samples[0], mtime=0)])
+
+
+def _extraction(folder: Path) -> None:
+    (folder / "train.csv").write_bytes(_CSV)
+    extract.run(ExtractOptions([folder / "train.csv"], ["text", "y=2"], output=folder, split=["test=1"]))
 
 
 def _any() -> Iterable[bytes]:
@@ -289,6 +328,18 @@ READERS = (
     ),
     Reader("links", "links", lambda path: read_links(path, _LENGTHS, _LENGTHS, True), lambda: [_LINKS]),
     Reader("phrases", "phrases.tsv", PhraseList.load, lambda: [_PHRASES]),
+    _table_reader("table, tsv", "train.tsv", ["x=1", "y=-1"], b"a\tb\r\nc d\t\n", _CSV),
+    _table_reader("table, csv", "train.csv", ["text", "y=2"], _CSV, b"text;y\n a;b\n"),
+    _table_reader("table, jsonl", "train.jsonl", ["z=y.z", "text"], _JSON_LINES),
+    _table_reader("table, conll", "train.bio", [], _CONLL, _CONLL.replace(b"\t", b"  ")),
+    _table_reader("table, conllu", "train.conllu", ["form", "misc"], _CONLLU),
+    _table_reader("table, fasttext", "train.txt", [], _LABEL_LINES),
+    _table_reader("table", "train", [], _CONLL, _CONLLU, _LABEL_LINES),
+    Reader(
+        "extraction", "test.y.meta.json",
+        lambda path: list(extraction_manifest.find_extractions("train.csv", path.parent)),
+        _made(_extraction, "test.y.meta.json"), _extraction,
+    ),
     Reader("metrics", checkpoint.METRICS_FILE, lambda path: list(checkpoint.read_metrics(path)), lambda: [_METRICS]),
     Reader("configuration", "rnnkit.toml", _read_configuration, lambda: [_CONFIGURATION]),
     Reader("weights", "best.safetensors", _read_weights, _made(_model, "model/best.safetensors")),

@@ -204,6 +204,7 @@ def demo(stage: ModuleType, options: object, console: Console) -> None:
 
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Text": (
+        Command("extract", "Extract columns of tables and annotated corpora", make, module="text.extract"),
         Command("tokenize", "Split raw text into tokens", convert, module="text.tokenize"),
         Command("detokenize", "Join tokens to text", stream, json=False, module="text.detokenize"),
         Command("phrases", "Join frequent word pairs: new_york", convert, module="text.phrases"),
@@ -216,10 +217,14 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("train", "Train the kind of model that the data is for", train, module="training.train"),
         Command("train-seq2seq", "Train a sequence-to-sequence model", train, module="training.train_seq2seq"),
         Command("train-lm", "Train a language model", train, module="training.train_lm"),
+        Command("train-tagger", "Train a tagger: a label for each word", train, module="training.train_tagger"),
+        Command("train-classifier", "Train a text classifier", train, module="training.train_classifier"),
         Command("train-embeddings", "Train word vectors", train_embeddings, module="training.train_embeddings"),
     ),
     "Use": (
-        Command("decode", "Translate, generate text, or fill gaps", decode, json=False, module="inference.decode"),
+        Command(
+            "decode", "Translate, generate, fill gaps, classify, tag", decode, json=False, module="inference.decode"
+        ),
         Command(
             "neighbors",
             "Find the nearest neighbors of a word",

@@ -35,6 +35,7 @@ COMMANDS = {
     "confusion-matrix confusion_matrix calibration mcnemar test-label evaluate_labels",
     "inspect": "info show describe stats",
     "verify": "check validate",
+    "extract": "import from-csv read-csv read-conll csv-to-text conllu-to-text columns cut",
     "average": "average-checkpoints average_checkpoints ensemble swa sockeye-average average_models",
     "plot": "draw curve visualize visualise",
     "convert-ngrams": "build_binary arpa build-binary",
@@ -126,7 +127,11 @@ OPTIONS = {
     "shortlist": "lexical-shortlist restrict-lexicon",
     "constraints": "force-words lexical-constraints",
     "prefix-file": "force-decode target-prefix tgt-prefix prefix-size",
-    "repair": "ignore-errors skip-errors",
+    "repair": "ignore-errors skip-errors bad-rows skip-bad-rows on-bad-lines bad-lines",
+    "columns": "column fields usecols text-column label-column text-col label-col",
+    "split": "splits train-test-split",
+    "delimiter": "sep separator field-separator",
+    "write-back": "predictions",
 }
 """Options, and what other tools call them. Of several that a command has, the first is meant."""
 
