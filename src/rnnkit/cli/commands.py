@@ -259,6 +259,11 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("bleu", "Score hypotheses against references: BLEU, chrF, TER", module="evaluation.bleu"),
         Command("error-rate", "Compute line, token and character error rates", module="evaluation.error_rate"),
         Command(
+            "evaluate-labels",
+            "Score labels: accuracy, F1, spans, calibration",
+            module="evaluation.evaluate_labels",
+        ),
+        Command(
             "evaluate-embeddings",
             "Evaluate word vectors on analogies and similarity",
             module="evaluation.evaluate_embeddings",

@@ -21,6 +21,7 @@ from rnnkit.evaluation.label_metrics import Ids
 from rnnkit.evaluation.segments import read_hypotheses, read_nonempty_lines, source_name
 from rnnkit.io.safe_reading import parse_json
 from rnnkit.json_types import JsonValue
+from rnnkit.options.declare import STDIN
 from rnnkit.text.lines import read_lines
 
 LINE, TOKEN, SET = "line", "token", "set"
@@ -29,6 +30,7 @@ LINE, TOKEN, SET = "line", "token", "set"
 RECORD_KEYS = {LINE: ("label", "probability"), TOKEN: ("tags", "probabilities"), SET: ("labels", "probabilities")}
 """Keys of a JSON record: of the labels, and of their probabilities."""
 
+EXPECTED = "expected one label per line or token"
 COLUMNS_HINT = (
     "tags of one sentence stand on one line, separated by blanks; `awk -v RS= '{$1=$1}1' FILE` converts a file with "
     "one tag per line and blank lines between sentences"
@@ -90,7 +92,7 @@ def read_reference(path: Path, form: str | None) -> tuple[LabelRows, str]:
     Raises:
         DataError: The file is missing, empty, not text, or has no labels, or a line has none where it needs one.
     """
-    lines = read_nonempty_lines(path, "expected one label per line or token")
+    lines = read_nonempty_lines(path, EXPECTED)
     form = form or detect_form(lines)
     rows = _split(lines, form)
     if not any(rows):
@@ -111,7 +113,7 @@ def read_labels(path: Path, reference: LabelRows, form: str) -> LabelRows:
     Raises:
         DataError: The file is missing, empty or not text, a record is malformed, or lines or tokens do not match.
     """
-    lines = read_hypotheses(path, [reference.path])
+    lines = read_hypotheses(path, [reference.path]) if path == STDIN else read_nonempty_lines(path, EXPECTED)
     labels = _parse_records(path, lines, form) if _are_records(lines) else LabelRows(path, _split(lines, form))
     check_same_lines(labels, reference)
     _check_not_blank(labels, form)
@@ -239,6 +241,8 @@ def _parse_records(path: Path, lines: Sequence[str], form: str) -> LabelRows:
 def _parse_record(line: str, where: str, path: Path, number: int) -> Mapping[str, JsonValue]:
     try:
         record = parse_json(line)
+    except UnicodeError:
+        raise DataError(f"{where}: half of a surrogate pair in a label", path=path, line=number) from None
     except ValueError as error:
         raise DataError(f"{where}: not a JSON object", str(error), path=path, line=number) from None
     if not isinstance(record, dict):
