@@ -35,6 +35,7 @@ ONE_MEANING = {
     "RNNKIT_LEXICON": "lexicon that `align-words` writes and `decode` reads",
     "RNNKIT_MERGE": "join what several shards made",
     "RNNKIT_MODEL": "model directory to load",
+    "RNNKIT_MULTI_LABEL": "texts with several labels",
     "RNNKIT_OUTPUT": "output of the command",
     "RNNKIT_OVERWRITE": "replace existing outputs",
     "RNNKIT_PRECISION": "precision of matrix multiplications",
