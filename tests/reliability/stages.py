@@ -114,6 +114,10 @@ STAGES = (
         "work/vectors.bin", "neighbors the --vectors work/vectors.bin",
     ),
     _stage(
+        "extract", "extract train.de valid.de --format tsv --columns line=1 --output rows",
+        "rows/train.line rows/valid.line", "inspect rows/train.line",
+    ),
+    _stage(
         "phrases", "phrases train.en --min-count 1 --threshold 2 --output work/joined",
         "work/joined work/joined.phrases.tsv", "phrases valid.en --phrases work/joined.phrases.tsv",
     ),

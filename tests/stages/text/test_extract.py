@@ -82,7 +82,7 @@ def test_tables_by_name() -> None:
     )
     found = json.loads(json.dumps(result.as_dict()))
     assert found["files"][1] == {
-        "path": "train.label", "split": "train", "column": "label", "lines": 3, "tokens": None,
+        "path": "train.label", "split": "train", "column": "label", "lines": 3, "empty_lines": 0, "tokens": None,
         "labels": {"pos": 2, "neg": 1},
     }  # fmt: skip
     assert found["sources"][0]["changes"] == {"line_ends": 1}
@@ -143,6 +143,8 @@ def test_columns_by_number() -> None:
     extract("train.tsv", columns=["x=2", "y=1"], header=True, overwrite=True, listen=events)
     assert read("train.y").split()[0] == "a"
     extract("train.tsv", columns=["x=2", "y=1"], header=False, overwrite=True, listen=events)
+    write(**{"train.tsv": "\t1\na\t2\n"})
+    assert str(extract("train.tsv", columns=["x=1"], overwrite=True).files[0]) == "train.x: 2 lines, empty lines (1)"
     assert warnings(events) == []
 
 

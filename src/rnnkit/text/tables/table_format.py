@@ -284,7 +284,7 @@ def missing_columns(path: Path, layout: TableLayout) -> UsageError:
     names = column_names(path, layout)
     return UsageError(
         "--columns is missing",
-        f"{path} is {layout}; its first row is {list_names(names)}",
+        f"{path} is {FORMATS[layout.format]}, and begins with {list_names(names)}",
         hint="--columns text,label selects columns by name, --columns text=1,label=2 by number",
         option="--columns",
     )
