@@ -39,7 +39,7 @@ from rnnkit.alignment.alignment_links import GROW_DIAG_FINAL_AND, WordAlignments
 from rnnkit.alignment.bitext import Bitext, make_bitext, make_side
 from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.data.aligned_data import AlignedData
-from rnnkit.stages.text import align, align_words, tokenize, tokenize_options, vocab
+from rnnkit.stages.text import align, align_options, align_words, tokenize, tokenize_options, vocab
 from tables import markdown, spread
 
 EFLOMAL = Environment(
@@ -170,7 +170,7 @@ def prepare(name: str, unit: str, corpora: Path, work: Path) -> Path:
     shutil.rmtree(home, ignore_errors=True)
     tokenize.run(tokenize_options.TokenizeOptions(files=files, work=home, **UNITS[unit]))
     vocab.run(vocab.VocabOptions(work=home))
-    align.run(align.AlignOptions(source=sides[0], target=sides[1], work=home))
+    align.run(align_options.AlignOptions(source=sides[0], target=sides[1], work=home))
     return home
 
 

@@ -13,11 +13,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from rnnkit.api.labelling import Tagger, TextClassifier
     from rnnkit.api.language_modeling import LanguageModel, MaskedLanguageModel, NgramModel
     from rnnkit.api.model_loading import load
-    from rnnkit.api.training import bleu, train_embeddings, train_lm, train_seq2seq
+    from rnnkit.api.training import bleu, train_classifier, train_embeddings, train_lm, train_seq2seq, train_tagger
     from rnnkit.api.translation import Hypothesis, Translator
     from rnnkit.embeddings.vectors import WordVectors
+    from rnnkit.stages.training.labelling_options import TrainClassifierOptions, TrainTaggerOptions
     from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
     from rnnkit.stages.training.train_lm_options import TrainLMOptions
     from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
@@ -29,16 +31,22 @@ __all__ = [
     "LanguageModel",
     "MaskedLanguageModel",
     "NgramModel",
+    "Tagger",
+    "TextClassifier",
+    "TrainClassifierOptions",
     "TrainEmbeddingsOptions",
     "TrainLMOptions",
     "TrainSeq2SeqOptions",
+    "TrainTaggerOptions",
     "Translator",
     "WordVectors",
     "bleu",
     "load",
+    "train_classifier",
     "train_embeddings",
     "train_lm",
     "train_seq2seq",
+    "train_tagger",
 ]
 
 _MODULES: Final = {
@@ -46,16 +54,22 @@ _MODULES: Final = {
     "LanguageModel": "api.language_modeling",
     "MaskedLanguageModel": "api.language_modeling",
     "NgramModel": "api.language_modeling",
+    "Tagger": "api.labelling",
+    "TextClassifier": "api.labelling",
+    "TrainClassifierOptions": "stages.training.labelling_options",
     "TrainEmbeddingsOptions": "stages.training.train_embeddings",
     "TrainLMOptions": "stages.training.train_lm",
     "TrainSeq2SeqOptions": "stages.training.train_seq2seq",
+    "TrainTaggerOptions": "stages.training.labelling_options",
     "Translator": "api.translation",
     "WordVectors": "embeddings.vectors",
     "bleu": "api.training",
     "load": "api.model_loading",
+    "train_classifier": "api.training",
     "train_embeddings": "api.training",
     "train_lm": "api.training",
     "train_seq2seq": "api.training",
+    "train_tagger": "api.training",
 }
 
 

@@ -16,8 +16,10 @@ from .conftest import Run
 
 ONE_MEANING = {
     "RNNKIT_ARCH": "architecture to train",
+    "RNNKIT_BASELINE": "output of a baseline",
     "RNNKIT_BATCH_TOKENS": "batch size in training, in tokens",
     "RNNKIT_BIDIRECTIONAL": "bidirectional layers",
+    "RNNKIT_BOOTSTRAP_SAMPLES": "bootstrap resamples",
     "RNNKIT_CHECKPOINT": "weights of a model to load",
     "RNNKIT_CLIP": "norm to clip gradients to",
     "RNNKIT_COUNT": "answers to a question",
@@ -27,6 +29,7 @@ ONE_MEANING = {
     "RNNKIT_EMBEDDINGS": "word vectors that initialize embeddings",
     "RNNKIT_EPOCHS": "epochs of training a network",
     "RNNKIT_HEADS": "attention heads",
+    "RNNKIT_HYPOTHESES": "output to score",
     "RNNKIT_JSON": "print JSON",
     "RNNKIT_LAYERS": "number of layers",
     "RNNKIT_LEXICON": "lexicon that `align-words` writes and `decode` reads",

@@ -33,6 +33,7 @@ LINES: dict[str, str] = {
     "align-words": "align-words a b --compare links --threads 1 --output out",
     "bleu": "bleu a --hypotheses b",
     "error-rate": "error-rate a --hypotheses b",
+    "evaluate-labels": "evaluate-labels a --hypotheses b",
     "evaluate-embeddings": "evaluate-embeddings pairs --vectors vectors",
 }
 """A command line of each; the texts among its words are given as files, then as pipes."""

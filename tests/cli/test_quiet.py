@@ -79,6 +79,17 @@ ROWS = [
         lambda found: [f"{rate['percent']:.2f}" for rate in found[0]["rates"]],
     ),
     Row(
+        ("evaluate-labels", "text", "--hypotheses", "other", "--baseline", "text", "--bootstrap-samples", "9"),
+        lambda found: [
+            *(f"{score['score']:.4f}" for score in found[0]["scores"]),
+            *(f"p = {each['p_value']:.4f}" for each in found[0]["comparison"]["differences"]),
+        ],
+    ),
+    Row(
+        ("evaluate-labels", "tags", "--hypotheses", "tags.jsonl", "--bootstrap-samples", "9"),
+        lambda found: [f"{found[0]['calibration']['expected_calibration_error']:.4f}"],
+    ),
+    Row(
         ("evaluate-embeddings", "analogies", "pairs", "--vectors", "vectors.txt"),
         lambda found: [f"{100 * found[0]['scores'][0]['total']['accuracy']:.2f} %", "1.0000"],
     ),
@@ -135,6 +146,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "analogies": ": family\nman king woman queen\none two king man\n",
         "pairs": "king\tqueen\t8\none\ttwo\t9\nman\tone\t1\n",
         "gold": "0-0 1-1\n0-0\n",
+        "tags.jsonl": '{"tags": ["a", "b"], "probabilities": [0.9, 0.4]}\n{"tags": ["a"], "probabilities": [0.7]}\n',
+        "tags": "a a\na\n",
     }
     for name, content in texts.items():
         (root / name).write_text(content, encoding="utf-8")

@@ -148,6 +148,10 @@ RUNS: dict[str, list[list[str]]] = {
     "score": [["train.de", "--model", LM], [f"{NAME}.de", "--model", LM, "--output", NAME + "score"]],
     "bleu": [[f"{NAME}.de", "--hypotheses", "train.de"], ["train.de", "--hypotheses", "train.en", "--json"]],
     "error-rate": [[f"{NAME}.de", "--hypotheses", "train.de"]],
+    "evaluate-labels": [
+        [f"{NAME}.de", "--hypotheses", "train.de"],
+        ["train.de", "--hypotheses", "train.de", "--figure", NAME + "c.svg", "--json"],
+    ],
     "evaluate-embeddings": [["analogies.txt", "--vectors", VECTORS], ["analogies.txt", "--json", "--vectors", VECTORS]],
     "inspect": [[f"{NAME}.de"], ["bad"], ["bad/config.json"], ["work"], [LM, MT], [MT, "--json"], [VECTORS], ["."]],
     "verify": [["bad"], [LM, MT], [f"{NAME}.de"], [LM, "--json"]],

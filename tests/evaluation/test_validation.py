@@ -28,7 +28,7 @@ from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.models import store
 from rnnkit.stages.evaluation import bleu, error_rate
 from rnnkit.stages.inference import decode, decode_options
-from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
+from rnnkit.stages.text import align, align_options, tokenize, tokenize_options, vocab
 from rnnkit.stages.training import train_seq2seq, train_seq2seq_options
 from rnnkit.stages.training.run_folder import TrainingResult
 from rnnkit.training.signals import StopRequest
@@ -80,7 +80,7 @@ def prepare(folder: Path, case: dict[str, Any]) -> Path:
     files = [folder / f"{split}.{side}" for split in ("train", "valid") for side in ("aa", "bb")]
     tokenize.run(tokenize_options.TokenizeOptions(files, work=work, **case["tokenize"]))
     vocab.run(vocab.VocabOptions(work=work, **case.get("vocab", {})))
-    align.run(align.AlignOptions(source="aa", target="bb", work=work, **case.get("align", {})))
+    align.run(align_options.AlignOptions(source="aa", target="bb", work=work, **case.get("align", {})))
     return work
 
 
@@ -206,7 +206,7 @@ def test_raw_lines_keep_what_stands_at_their_ends(tmp_path: Path) -> None:
     work = tmp_path / "work"
     tokenize.run(tokenize_options.TokenizeOptions(files, type="chars", work=work))
     vocab.run(vocab.VocabOptions(work=work))
-    align.run(align.AlignOptions(source="aa", target="bb", work=work))
+    align.run(align_options.AlignOptions(source="aa", target="bb", work=work))
     data = AlignedData.open(work / "data")
     assert data.raw_lines("valid", "aa", 9) == ["\ufeff a\r", "\u00a0b\u2028 ", "c"]
     assert data.raw_lines("valid", "bb", 9) == ["x", "y", "z"]
@@ -214,7 +214,7 @@ def test_raw_lines_keep_what_stands_at_their_ends(tmp_path: Path) -> None:
 
 def test_raw_lines_that_have_changed_are_refused(tmp_path: Path) -> None:
     work = prepare(tmp_path, {"tokenize": {"type": "words"}})
-    again = align.AlignOptions(source="aa", target="bb", work=work, overwrite=True)
+    again = align_options.AlignOptions(source="aa", target="bb", work=work, overwrite=True)
     raw = work / "tokens" / "valid.bb.tok.raw"
     raw.write_text(raw.read_text(encoding="utf-8") + "more\n", encoding="utf-8")
     with pytest.raises(ArtefactError, match=r"valid\.bb\.tok\.raw has changed since `rnnkit tokenize` wrote it"):

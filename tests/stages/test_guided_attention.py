@@ -17,7 +17,7 @@ from rnnkit.events import Event, Note, Progress
 from rnnkit.io import manifest
 from rnnkit.models import model_weights
 from rnnkit.stages.inference import decode, decode_options
-from rnnkit.stages.text import align, align_words
+from rnnkit.stages.text import align, align_options, align_words
 from rnnkit.stages.training import train_seq2seq, train_seq2seq_options
 from rnnkit.stages.training.run_folder import TrainingResult
 from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
@@ -35,7 +35,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data from which lines were dropped, and its links."""
     work = make_workspace(tmp_path_factory.mktemp("guided"))
     align.run(
-        align.AlignOptions(source="de", target="en", work=work, max_length=9, drop_duplicates=True, overwrite=True)
+        align_options.AlignOptions(
+            source="de", target="en", work=work, max_length=9, drop_duplicates=True, overwrite=True
+        )
     )
     assert sum(AlignedData.open(work / "data").meta.facts["splits"]["train"]["dropped"].values()) > 10
     align_words.run(align_words.AlignWordsOptions(work=work, iterations=1, threads=1))
@@ -191,7 +193,7 @@ def test_empty_or_mismatched_links_are_refused(work: Path, tmp_path: Path) -> No
     with raises(DataError, "`rnnkit align-words`", path=links):
         trained(work, tmp_path / "model", guided_attention=links)
     data = tmp_path / "data"
-    align.run(align.AlignOptions(source="de", target="en", work=work, output=data))
+    align.run(align_options.AlignOptions(source="de", target="en", work=work, output=data))
     with raises(ArtefactError, data, path=work / "links"):
         trained(work, tmp_path / "model", data=data)
 

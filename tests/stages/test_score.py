@@ -21,7 +21,7 @@ from rnnkit.events import Event, Note
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.evaluation.score import LineScore, Summary
 from rnnkit.stages.evaluation.score_options import ScoreOptions
-from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
+from rnnkit.stages.text import align, align_options, tokenize, tokenize_options, vocab
 from rnnkit.text import special_tokens
 
 LINES = ["the king sat on the mat", "", "i am  very Ümlaut hungry", "the dog ran", "the dog ran", "the dog"] * 3
@@ -260,7 +260,7 @@ def aligned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = root / "work"
     tokenize.run(tokenize_options.TokenizeOptions(files=sorted(root.glob("*.en")), type="words", work=work))
     vocab.run(vocab.VocabOptions(work=work))
-    align.run(align.AlignOptions(text="en", work=work))
+    align.run(align_options.AlignOptions(text="en", work=work))
     return work
 
 

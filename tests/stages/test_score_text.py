@@ -14,7 +14,7 @@ from rnnkit.events import Event, WarningEvent
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.evaluation.score import Summary
 from rnnkit.stages.evaluation.score_options import ScoreOptions
-from rnnkit.stages.text import align, detokenize, tokenize, tokenize_options, vocab
+from rnnkit.stages.text import align, align_options, detokenize, tokenize, tokenize_options, vocab
 from rnnkit.stages.training import train_lm, train_lm_options
 from rnnkit.text.lines import read_lines
 from rnnkit.text.tokenizer_store import load_tokenizer
@@ -42,7 +42,7 @@ def work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     work = root / "work"
     tokenize.run(tokenize_options.TokenizeOptions(files=files, type=request.param, lowercase=True, work=work))
     vocab.run(vocab.VocabOptions(work=work))
-    align.run(align.AlignOptions(text="en", work=work))
+    align.run(align_options.AlignOptions(text="en", work=work))
     train_lm.run(train_lm_options.TrainLMOptions(work=work, arch="ngram", order=3))
     return work
 

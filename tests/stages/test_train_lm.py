@@ -14,7 +14,7 @@ from tests.workspaces import make_text_workspace, make_workspace
 from rnnkit.errors import ArtefactError, ConfigError, DataError, TrainingError, UsageError
 from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.io import manifest
-from rnnkit.stages.text import align
+from rnnkit.stages.text import align, align_options
 from rnnkit.stages.training import train, train_embeddings, train_lm
 from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainingResult
 from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
@@ -186,13 +186,13 @@ def test_data_of_two_sides_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_validation_part_is_refused(work: Path, tmp_path: Path) -> None:
-    align.run(align.AlignOptions(work=work, train=[work / "tokens" / "train.en.tok"], output=tmp_path / "data"))
+    align.run(align_options.AlignOptions(work=work, train=[work / "tokens" / "train.en.tok"], output=tmp_path / "data"))
     with raises(DataError, "valid"):
         train_lm.run(options(work, tmp_path / "model", data=tmp_path / "data"))
 
 
 def test_padded_data_is_read_without_its_padding(work: Path, tmp_path: Path) -> None:
-    align.run(align.AlignOptions(work=work, output=tmp_path / "data", length=30))
+    align.run(align_options.AlignOptions(work=work, output=tmp_path / "data", length=30))
     padded = trained(work, tmp_path / "padded", data=tmp_path / "data")
     plain = trained(work, tmp_path / "plain")
     assert padded.scores == plain.scores
@@ -207,7 +207,7 @@ def test_text_tokenized_elsewhere_trains_without_a_tokenizer(work: Path, tmp_pat
         files[split].write_text((work / "tokens" / f"{split}.en.tok").read_text())
     vocab.run(vocab.VocabOptions(files=[files["train"]], output=tmp_path / "vocab.tsv"))
     align.run(
-        align.AlignOptions(
+        align_options.AlignOptions(
             train=[files["train"]], valid=[files["valid"]], vocab=[tmp_path / "vocab.tsv"], output=tmp_path / "data"
         )
     )

@@ -16,7 +16,7 @@ from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, Tr
 from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.inference import decode, decode_options
-from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
+from rnnkit.stages.text import align, align_options, tokenize, tokenize_options, vocab
 from rnnkit.stages.training import average, train, train_seq2seq, train_seq2seq_options
 from rnnkit.stages.training.run_folder import TrainingResult
 from rnnkit.stages.training.train_seq2seq_options import PRESETS, TrainSeq2SeqOptions, apply_preset
@@ -349,7 +349,7 @@ def test_new_text_is_aligned_with_what_the_model_carries(work: Path, model: Path
     texts = [work.parent / f"{split}.{side}" for split in ("train", "valid") for side in ("de", "en")]
     new = tmp_path / "new"
     tokenize.run(tokenize_options.TokenizeOptions(files=texts, model=model / "tokenizer", work=new))
-    align.run(align.AlignOptions(source="de", target="en", vocab=[model / "vocab.tsv"], work=new))
+    align.run(align_options.AlignOptions(source="de", target="en", vocab=[model / "vocab.tsv"], work=new))
     result = train_seq2seq.run(
         options(new, tmp_path / "tuned", vocab=[model / "vocab.tsv"], tokenizer=model / "tokenizer", init_from=model)
     )
@@ -359,7 +359,7 @@ def test_new_text_is_aligned_with_what_the_model_carries(work: Path, model: Path
 def test_fine_tuning_with_another_vocabulary_is_refused(model: Path, tmp_path: Path) -> None:
     other = make_workspace(tmp_path)
     vocab.run(vocab.VocabOptions(work=other, min_count=2, overwrite=True))
-    align.run(align.AlignOptions(source="de", target="en", work=other, overwrite=True))
+    align.run(align_options.AlignOptions(source="de", target="en", work=other, overwrite=True))
     with raises(ArtefactError, "vocabulary", path=model, option="--init-from"):
         trained(other, tmp_path / "model", init_from=model)
 
@@ -378,7 +378,7 @@ def test_missing_inputs_name_the_command_that_makes_them(tmp_path: Path) -> None
 
 def test_one_sided_data_is_refused(tmp_path: Path) -> None:
     work = make_workspace(tmp_path)
-    align.run(align.AlignOptions(text="en", work=work, overwrite=True))
+    align.run(align_options.AlignOptions(text="en", work=work, overwrite=True))
     with raises(DataError, "one side", "en", path=work / "data"):
         train_seq2seq.run(train_seq2seq_options.TrainSeq2SeqOptions(work=work))
 
@@ -478,7 +478,7 @@ def test_options_are_what_the_run_records(model: Path) -> None:
 def test_resuming_on_other_data_is_refused(tmp_path: Path) -> None:
     work = make_workspace(tmp_path)
     model = trained(work, tmp_path / "model", max_steps=4).model
-    align.run(align.AlignOptions(source="de", target="en", work=work, max_length=12, overwrite=True))
+    align.run(align_options.AlignOptions(source="de", target="en", work=work, max_length=12, overwrite=True))
     with pytest.raises(ArtefactError) as raised:
         train_seq2seq.run(TrainSeq2SeqOptions(work=work, output=model, resume=True))
     assert "was started with other data" in str(raised.value)

@@ -16,7 +16,7 @@ from rnnkit.embeddings.formats import vectors_directory
 from rnnkit.errors import DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.io import manifest
-from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
+from rnnkit.stages.text import align, align_options, tokenize, tokenize_options, vocab
 from rnnkit.stages.training.train_embeddings import EmbeddingTrainingEstimate, TrainEmbeddingsResult, run
 from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
 
@@ -40,7 +40,7 @@ def make_workspace(*languages: str, length: int | None = None, separate: bool = 
     sides: dict[str, Any] = {"text": languages[0]}
     if len(languages) == 2:
         sides = {"source": languages[0], "target": languages[1]}
-    align.run(align.AlignOptions(**sides, length=length))
+    align.run(align_options.AlignOptions(**sides, length=length))
 
 
 def trained(**changes: Any) -> TrainEmbeddingsResult:

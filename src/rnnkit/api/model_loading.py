@@ -11,6 +11,7 @@ from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
 
 if TYPE_CHECKING:
+    from rnnkit.api.labelling import Tagger, TextClassifier
     from rnnkit.api.language_modeling import LanguageModel, MaskedLanguageModel, NgramModel
     from rnnkit.api.translation import Translator
     from rnnkit.embeddings.vectors import WordVectors
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def load(
     path: str | os.PathLike[str], *, checkpoint: str = "best", device: str = "auto"
-) -> Translator | LanguageModel | MaskedLanguageModel | NgramModel | WordVectors:
+) -> Translator | LanguageModel | MaskedLanguageModel | NgramModel | Tagger | TextClassifier | WordVectors:
     """Load a model or word vectors.
 
     Args:
@@ -27,8 +28,8 @@ def load(
         device: Device of a network: auto, cpu or cuda.
 
     Returns:
-        A translator for a sequence-to-sequence model, a language model, masked language model or n-gram model, or word
-        vectors.
+        A translator for a sequence-to-sequence model, a language model, masked language model or n-gram model, a tagger
+        or text classifier, or word vectors.
 
     Raises:
         DataError: The path does not exist, or lacks the checkpoint.
@@ -57,6 +58,11 @@ def load(
         from rnnkit.api.translation import Translator
 
         return Translator.load(folder, checkpoint=checkpoint, device=device)
+    if document["task"] in (store.TAGGING, store.CLASSIFICATION):
+        from rnnkit.api.labelling import Tagger, TextClassifier
+
+        kind = Tagger if document["task"] == store.TAGGING else TextClassifier
+        return kind.load(folder, checkpoint=checkpoint, device=device)
     from rnnkit.api import language_modeling
 
     if document["task"] == store.MASKED_LM:

@@ -16,6 +16,7 @@ from rnnkit.options.declare import check, parameters_of
 if TYPE_CHECKING:
     from rnnkit.evaluation.translation_metrics import MetricScore
     from rnnkit.stages.outputs import Options
+    from rnnkit.stages.training.labelling_options import TrainClassifierOptions, TrainTaggerOptions
     from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainingResult
     from rnnkit.stages.training.train_embeddings import EmbeddingTrainingEstimate, TrainEmbeddingsResult
     from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
@@ -62,6 +63,22 @@ def train_embeddings(
 ) -> TrainEmbeddingsResult | EmbeddingTrainingEstimate:
     """Train word vectors, as `rnnkit train-embeddings`; arguments and errors as for `train_seq2seq`."""
     from rnnkit.stages.training import train_embeddings as command
+
+    return command.run(_checked(options), listen)
+
+
+def train_tagger(options: TrainTaggerOptions, listen: Listener = null_listener) -> TrainingResult | CostEstimate:
+    """Train a tagger, as `rnnkit train-tagger`; arguments and errors as for `train_seq2seq`."""
+    from rnnkit.stages.training import train_tagger as command
+
+    return command.run(_checked(options), listen)
+
+
+def train_classifier(
+    options: TrainClassifierOptions, listen: Listener = null_listener
+) -> TrainingResult | CostEstimate:
+    """Train a text classifier, as `rnnkit train-classifier`; arguments and errors as for `train_seq2seq`."""
+    from rnnkit.stages.training import train_classifier as command
 
     return command.run(_checked(options), listen)
 

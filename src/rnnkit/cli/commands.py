@@ -217,10 +217,14 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         Command("train", "Train the kind of model that the data is for", train, module="training.train"),
         Command("train-seq2seq", "Train a sequence-to-sequence model", train, module="training.train_seq2seq"),
         Command("train-lm", "Train a language model", train, module="training.train_lm"),
+        Command("train-tagger", "Train a tagger: a label for each word", train, module="training.train_tagger"),
+        Command("train-classifier", "Train a text classifier", train, module="training.train_classifier"),
         Command("train-embeddings", "Train word vectors", train_embeddings, module="training.train_embeddings"),
     ),
     "Use": (
-        Command("decode", "Translate, generate text, or fill gaps", decode, json=False, module="inference.decode"),
+        Command(
+            "decode", "Translate, generate, fill gaps, classify, tag", decode, json=False, module="inference.decode"
+        ),
         Command(
             "neighbors",
             "Find the nearest neighbors of a word",
@@ -254,6 +258,11 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         ),
         Command("bleu", "Score hypotheses against references: BLEU, chrF, TER", module="evaluation.bleu"),
         Command("error-rate", "Compute line, token and character error rates", module="evaluation.error_rate"),
+        Command(
+            "evaluate-labels",
+            "Score labels: accuracy, F1, spans, calibration",
+            module="evaluation.evaluate_labels",
+        ),
         Command(
             "evaluate-embeddings",
             "Evaluate word vectors on analogies and similarity",

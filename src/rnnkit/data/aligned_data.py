@@ -123,7 +123,7 @@ class AlignedData:
             if outside := [name for name in (*sizes, *counts) if not manifest.is_safe_name(name)]:
                 raise ValueError(f"{outside[0]!r} cannot be part of a file name")
         sentences = {
-            (split, side): _open_side(folder, split, side, count, size, padded)
+            (split, side): open_side(folder, split, side, count, size, padded)
             for split, count in counts.items()
             for side, size in sizes.items()
         }
@@ -200,7 +200,7 @@ def array_paths(folder: Path, split: str, language: str) -> tuple[Path, Path]:
     return folder / f"{split}.{language}.ids.npy", folder / f"{split}.{language}.offsets.npy"
 
 
-def _open_side(folder: Path, split: str, language: str, count: int, size: int, padded: bool) -> SentenceDataset:
+def open_side(folder: Path, split: str, language: str, count: int, size: int, padded: bool) -> SentenceDataset:
     """Map the two files of a side and check that they are consistent."""
     ids_path, offsets_path = array_paths(folder, split, language)
     ids, offsets = open_array(ids_path, (np.uint16, np.int32)), open_array(offsets_path, (np.int64,))

@@ -24,8 +24,9 @@ ARTIFACT_PART: Final = ""
 
 RUN_FILES: Final = {
     "model": (
-        "config.json", "README.md", "curve.png", "metrics.jsonl", "ngrams.safetensors", "best.safetensors",
-        "average.safetensors", "vocab.tsv", "vocab.*.tsv", "vocab.tsv.meta.json", "vocab.*.tsv.meta.json",
+        "config.json", "labels.json", "README.md", "curve.png", "metrics.jsonl", "ngrams.safetensors",
+        "best.safetensors", "average.safetensors", "vocab.tsv", "vocab.*.tsv", "vocab.tsv.meta.json",
+        "vocab.*.tsv.meta.json",
         "tokenizer/meta.json", "tokenizer/model.spm", "snapshots/step-*.safetensors", "last/meta.json",
         "last/state.json", "last/*.safetensors",
     ),

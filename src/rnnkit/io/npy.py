@@ -115,13 +115,13 @@ class NpyWriter:
         dtype: Type of the values, stored in little-endian order.
     """
 
-    def __init__(self, path: Path, dtype: IntType) -> None:
+    def __init__(self, path: Path, dtype: type[np.number[Any]]) -> None:
         self.dtype = np.dtype(dtype).newbyteorder("<")
         self.length = 0
         self._file: IO[bytes] = path.open("wb")
         self._file.write(_header(self.dtype, 0))
 
-    def append(self, values: IntArray) -> None:
+    def append(self, values: NDArray[np.number[Any]]) -> None:
         """Append values of any shape, in order."""
         self._file.write(values.astype(self.dtype, copy=False).tobytes())
         self.length += values.size
@@ -136,7 +136,7 @@ class NpyWriter:
 
 
 def open_array(path: Path, dtypes: tuple[IntType, ...]) -> IntArray:
-    """Memory-map a one-dimensional `.npy` file, read-only.
+    """Memory-map a one-dimensional `.npy` file of integers, read-only.
 
     Args:
         path: The file.
@@ -145,6 +145,15 @@ def open_array(path: Path, dtypes: tuple[IntType, ...]) -> IntArray:
     Raises:
         FormatError: The file is missing, its size differs from its header, or its type or shape is not accepted.
     """
+    return _open(path, dtypes)
+
+
+def open_float_array(path: Path) -> NDArray[np.float32]:
+    """Memory-map a one-dimensional `.npy` file of float32, read-only. Raises FormatError as `open_array`."""
+    return _open(path, (np.float32,))
+
+
+def _open(path: Path, dtypes: tuple[type[np.number[Any]], ...]) -> NDArray[Any]:
     try:
         array = map_npy(path)
     except FileNotFoundError as error:

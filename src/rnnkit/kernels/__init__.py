@@ -13,6 +13,8 @@ Neural networks, on tensors by address, on torch's threads:
     simd                         vectors of sixteen float32 lanes; exp, sigmoid and tanh of them
     gemm                         matrix products of few rows, and the passes around int8 products
     recurrent_sequence           RNN, LSTM, GRU and minGRU over whole sequences, forward and backward
+    crf_forward_backward         loss, gradient and marginals of linear-chain CRFs; crf_viterbi, best label sequences
+    array_views                  arrays by address, for kernels in plain loops
     decoder_step                 one step of decoding: recurrent cell, attention of few queries, top k of logits
 
 Word vectors, n-grams and word alignment, on NumPy arrays, without torch:

@@ -105,6 +105,11 @@ def inference_kernels_apply(*tensors: Tensor) -> bool:
     return cpu_features().avx2_fma
 
 
+def crf_kernels_apply(scores: Tensor) -> bool:
+    """Return whether the kernels of CRFs can take these emissions: float32 on the CPU, of any kind."""
+    return scores.device.type == "cpu" and scores.dtype == torch.float32
+
+
 def bf16_kernels_apply() -> bool:
     """Return whether kernels multiply in bfloat16: autocast is on and the processor has the instructions."""
     return torch.is_autocast_enabled("cpu") and cpu_features().avx512_bf16

@@ -39,17 +39,23 @@ OWN_FILES = artifact_output.RUN_FILES[KIND]
 SEQ2SEQ = "sequence-to-sequence"
 LANGUAGE_MODEL = "language-model"
 MASKED_LM = "cloze"
+TAGGING = "tagging"
+CLASSIFICATION = "classification"
 """Values of `task` in config.json."""
 
 TASK_LABELS = {
     SEQ2SEQ: "sequence-to-sequence model",
     LANGUAGE_MODEL: "language model",
     MASKED_LM: "masked language model",
+    TAGGING: "tagger",
+    CLASSIFICATION: "text classifier",
 }
 TASK_DESCRIPTIONS = {
     SEQ2SEQ: "it is a sequence-to-sequence model: `rnnkit decode` translates source lines with it",
     LANGUAGE_MODEL: "it is a language model: `rnnkit score` evaluates it, `rnnkit decode` generates text with it",
     MASKED_LM: "it is a masked language model: `rnnkit decode --fill` predicts the tokens of gaps with it",
+    TAGGING: "it is a tagger: `rnnkit decode` labels the words of each line with it",
+    CLASSIFICATION: "it is a text classifier: `rnnkit decode` labels lines with it",
 }
 
 _MAX_CONFIG_VALUE = 1 << 40

@@ -35,14 +35,21 @@ class AttentionMap:
     Attributes:
         line: Number of the source line.
         source: Source tokens without EOS.
-        target: Output tokens without EOS.
-        weights: A row for each output token and EOS, with a weight for each source token and EOS.
+        target: Output tokens without EOS, or the label of a text.
+        weights: A row for each output token and EOS, or for the label, with a weight for each source token and EOS.
+        is_label: Whether `target` is a label, which no EOS follows.
     """
 
     line: int
     source: Sequence[str]
     target: Sequence[str]
     weights: Sequence[Sequence[float]]
+    is_label: bool = False
+
+    @property
+    def rows(self) -> list[str]:
+        """What each row of weights belongs to."""
+        return [*self.target] if self.is_label else [*self.target, EOS_LABEL]
 
     def as_dict(self) -> JsonObject:
         """JSON form, with weights rounded to four digits."""
@@ -50,7 +57,7 @@ class AttentionMap:
         return {
             "line": self.line,
             "source": [*self.source, EOS_LABEL],
-            "target": [*self.target, EOS_LABEL],
+            "target": self.rows,
             "attention": rows,
         }
 
@@ -144,7 +151,7 @@ def plot_attention_map(attention: AttentionMap, path: Path, listen: Listener = n
     Raises:
         DataError: The extension is unknown.
     """
-    columns, rows = [*map(_label, attention.source), EOS_LABEL], [*map(_label, attention.target), EOS_LABEL]
+    columns, rows = [*map(_label, attention.source), EOS_LABEL], [*map(_label, attention.rows)]
     size = (_MARGIN + _COLOR_BAR + _INCHES_PER_TOKEN * len(columns), _MARGIN + _INCHES_PER_TOKEN * len(rows))
     with figures.default_style(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

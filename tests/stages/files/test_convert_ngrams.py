@@ -36,7 +36,7 @@ from rnnkit.stages.evaluation import score, score_options
 from rnnkit.stages.files import convert_ngrams, inspect, verify
 from rnnkit.stages.files.convert_ngrams import ConvertNgramsOptions
 from rnnkit.stages.inference import decode, decode_options
-from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
+from rnnkit.stages.text import align, align_options, tokenize, tokenize_options, vocab
 from rnnkit.stages.training import train_lm, train_lm_options
 from rnnkit.text.vocabulary import Vocabulary
 
@@ -298,7 +298,7 @@ def trained(folder: Path, texts: Path, **options: Any) -> list[str]:
         tokenize_options.TokenizeOptions(files=[texts / "train.en", texts / "valid.en"], type="spaces", work=folder)
     )
     vocab.run(vocab.VocabOptions(work=folder))
-    align.run(align.AlignOptions(work=folder))
+    align.run(align_options.AlignOptions(work=folder))
     events: list[Event] = []
     train_lm.run(train_lm_options.TrainLMOptions(work=folder, **options), events.append)
     return [event.text for event in events if isinstance(event, WarningEvent)]

@@ -15,7 +15,8 @@ from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note, Progress, WarningEvent, null_listener
 from rnnkit.io import manifest
 from rnnkit.stages.text import tokenize, tokenize_options, vocab
-from rnnkit.stages.text.align import AlignOptions, run
+from rnnkit.stages.text.align import run
+from rnnkit.stages.text.align_options import AlignOptions
 from rnnkit.text.special_tokens import EOS, PAD, UNK
 from rnnkit.text.tokenizer_store import read_tokenizer_identity
 from rnnkit.text.vocabulary import Vocabulary

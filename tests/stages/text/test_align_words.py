@@ -17,7 +17,7 @@ from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Status, WarningEvent
 from rnnkit.io import manifest
-from rnnkit.stages.text import align
+from rnnkit.stages.text import align, align_options
 from rnnkit.stages.text.align_words import AlignWordsOptions, run
 
 QUICK = {"iterations": 2, "threads": 1}
@@ -204,7 +204,7 @@ def test_refuses_missing_inputs(work: Path) -> None:
     Path("a").write_text("x\n")
     Path("b").write_text("x\ny\n")
     refused(DataError, options(work, files=[Path("a"), Path("b")]), "a has 1 lines, b has 2", path="b")
-    align.run(align.AlignOptions(text="de", work=work, output=Path("text")))
+    align.run(align_options.AlignOptions(text="de", work=work, output=Path("text")))
     refused(DataError, options(work, data=Path("text")), "one side, de", path="text")
 
 

@@ -14,7 +14,7 @@ from tests.raising import raises
 from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError
 from rnnkit.events import Event, WarningEvent
-from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
+from rnnkit.stages.text import align, align_options, tokenize, tokenize_options, vocab
 from rnnkit.text import special_tokens
 from rnnkit.text.special_tokens import BYTE_TOKENS
 from rnnkit.text.tokenizer import Tokenizer
@@ -77,7 +77,9 @@ def test_byte_fallback_with_features(kind: str, text: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_aligned_text_has_no_unknown_token(kind: str) -> None:
     work = workspace(kind)
-    data = AlignedData.open(align.run(align.AlignOptions(source="de", target="en", work=work, overwrite=True)).data)
+    data = AlignedData.open(
+        align.run(align_options.AlignOptions(source="de", target="en", work=work, overwrite=True)).data
+    )
     facts = data.meta.facts["splits"]
     assert {name: sum(facts[name]["unknown"].values()) for name in facts} == {"train": 0, "valid": 0, "test": 0}
 

@@ -16,7 +16,7 @@ from rnnkit.io import manifest
 from rnnkit.stages.evaluation import score, score_options
 from rnnkit.stages.files import inspect, verify
 from rnnkit.stages.inference import decode, decode_options
-from rnnkit.stages.text import align, detokenize, tokenize, tokenize_options, vocab
+from rnnkit.stages.text import align, align_options, detokenize, tokenize, tokenize_options, vocab
 
 Command = Callable[[Path], Any]
 
@@ -55,7 +55,7 @@ OF_TOKENIZERS: dict[str, Command] = {
 OF_VOCABULARIES: dict[str, Command] = {
     "verify": lambda root: verify.run(verify.VerifyOptions([root / "speaking" / "model"])),
     "align": lambda root: align.run(
-        align.AlignOptions(train=[text(root)], vocab=[root / "speaking" / "vocab.tsv"], output=root / "data")
+        align_options.AlignOptions(train=[text(root)], vocab=[root / "speaking" / "vocab.tsv"], output=root / "data")
     ),
     "vocab --merge": lambda root: vocab.run(
         vocab.VocabOptions([root / "speaking" / "vocab.tsv"], merge=True, output=root / "merged.tsv")

@@ -20,7 +20,7 @@ from rnnkit.events import Event, Listener, WarningEvent
 from rnnkit.models import store
 from rnnkit.stages.evaluation import score, score_options
 from rnnkit.stages.inference import decode, decode_options
-from rnnkit.stages.text import align, detokenize, tokenize, tokenize_options
+from rnnkit.stages.text import align, align_options, detokenize, tokenize, tokenize_options
 from rnnkit.text.lines import replace_line_ends
 from rnnkit.text.tokenizer import FeaturedTokenizer, Tokenizer
 from rnnkit.text.tokenizer_store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
@@ -90,7 +90,7 @@ def from_validation(folder: Path, kind: str, listen: Listener) -> Iterator[tuple
         split: [folder / "tokens" / f"{split}.{side}.tok" for side in ("de", "en")] for split in ("train", "valid")
     }
     table = [folder / "vocab.tsv"]
-    data = align.run(align.AlignOptions(**named, vocab=table, output=folder / "data")).data  # type: ignore[arg-type]
+    data = align.run(align_options.AlignOptions(**named, vocab=table, output=folder / "data")).data  # type: ignore[arg-type]
     what = ValidationSettings(2, "chrf", 2, SearchOptions(beam=1, min_length=3), 100)
     found = make_seq2seq_validation(model, AlignedData.open(data), what, nullcontext, listen)(StopRequest())
     assert found is not None

@@ -19,14 +19,14 @@ STAGES = {
     "extract": "extract.ExtractOptions(files=[Path('train.de')], columns=['text=1'], format='tsv')",
     "tokenize": "tokenize.TokenizeOptions(files=[Path('train.de'), Path('train.en')], learn_size=0.2, threads=1)",
     "vocab": "vocab.VocabOptions()",
-    "align": "align.AlignOptions(source='de', target='en', drop_leaked=False)",
+    "align": "align_options.AlignOptions(source='de', target='en', drop_leaked=False)",
     "represent": "represent.RepresentOptions(kind='onehot', side='de')",
 }
 
 # The peak of the process itself: what getrusage gives would hold that of the process it was forked from.
 PROGRAM = """
 from pathlib import Path
-from rnnkit.stages.text import {stage}
+from rnnkit.stages.text import align_options, {stage}
 {stage}.run({options})
 status = Path("/proc/self/status").read_text()
 print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))

@@ -11,7 +11,7 @@ from tests.raising import raises
 from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.io import manifest
-from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
+from rnnkit.stages.text import align, align_options, tokenize, tokenize_options, vocab
 from rnnkit.stages.text.represent import RepresentOptions, run
 
 
@@ -23,7 +23,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("train.en").write_text("a man and a dog\nyes\n", encoding="utf-8")
     tokenize.run(tokenize_options.TokenizeOptions(files=[Path("train.de"), Path("train.en")], type="words"))
     vocab.run(vocab.VocabOptions())
-    align.run(align.AlignOptions(source="de", target="en"))
+    align.run(align_options.AlignOptions(source="de", target="en"))
     return Path("work")
 
 

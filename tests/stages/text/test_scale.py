@@ -17,14 +17,14 @@ from tests.raising import raises
 from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError, WorkerError
 from rnnkit.events import Event, Progress
-from rnnkit.stages.text import align, tokenize, tokenize_options, vocab
+from rnnkit.stages.text import align, align_options, tokenize, tokenize_options, vocab
 from rnnkit.stages.text import tokenize as tokenize_command
 from rnnkit.text import blocks, parallel_processing
 from rnnkit.text.lines import read_lines
 from rnnkit.text.tokenizer_store import load_tokenizer
 
 LINES = 37
-PAIR = align.AlignOptions(source="de", target="en")
+PAIR = align_options.AlignOptions(source="de", target="en")
 WORDS = ("ein", "Hund", "naïve", "中文", "e\u0301t\u00e9", "(so)", "a_b", "␛▁", "x" * 45, "\u2028")
 
 
@@ -75,7 +75,7 @@ def sharded(work: str, count: int, **tokens: object) -> None:
     vocab.run(vocab.VocabOptions(work=place, merge=True, min_count=2))
     for number in numbers:
         align.run(replace(PAIR, work=place, drop_leaked=True, shard=number))
-    align.run(align.AlignOptions(work=place, merge=True))
+    align.run(align_options.AlignOptions(work=place, merge=True))
 
 
 OWN_CHECKSUM = re.compile(rb',\n  "sha256": "[0-9a-f]{64}"(?=\n\}\s*$)')
@@ -164,7 +164,7 @@ def blocks_of(lines: list[str], size: int) -> list[list[str]]:
 
 def refused(
     kind: type[RnnkitError],
-    options: tokenize_options.TokenizeOptions | vocab.VocabOptions | align.AlignOptions,
+    options: tokenize_options.TokenizeOptions | vocab.VocabOptions | align_options.AlignOptions,
     *values: object,
     path: str | None = None,
     option: str | None = None,
@@ -173,7 +173,7 @@ def refused(
     stages: dict[type[Any], Any] = {
         tokenize_options.TokenizeOptions: tokenize,
         vocab.VocabOptions: vocab,
-        align.AlignOptions: align,
+        align_options.AlignOptions: align,
     }
     with raises(kind, *values, path=path, option=option):
         stages[type(options)].run(options)
@@ -266,7 +266,7 @@ def test_refuses_contradictory_options(corpus: Path) -> None:
     chain_without_duplicates("work")
     refused(UsageError, vocab.VocabOptions(shard="1/2", min_count=2), "--merge", option="--min-count")
     refused(UsageError, replace(PAIR, shard="1/2", drop_duplicates=True), "--processes", option="--drop-duplicates")
-    refused(DataError, align.AlignOptions(merge=True, overwrite=True), "work/data")
+    refused(DataError, align_options.AlignOptions(merge=True, overwrite=True), "work/data")
     with raises(UsageError, option="--processes"):
         next(tokenize.open_filter(tokenize_options.TokenizeOptions(processes=2)))
 
@@ -275,7 +275,7 @@ def test_refuses_shards_of_different_runs(corpus: Path) -> None:
     chain_without_duplicates("work")
     align.run(replace(PAIR, shard="1/2"))
     align.run(replace(PAIR, shard="2/2", max_length=5))
-    merge = align.AlignOptions(merge=True, overwrite=True)
+    merge = align_options.AlignOptions(merge=True, overwrite=True)
     refused(ArtefactError, merge, "work/data.1-of-2", "work/data.2-of-2", "--max-length")
     Path("work/data.1-of-2/train.de.ids.npy").write_bytes(b"")
     refused(ArtefactError, merge, "work/data.1-of-2", "train.de.ids.npy")

@@ -1,4 +1,4 @@
-"""`rnnkit decode`: translate, generate or infill raw text with a trained model."""
+"""`rnnkit decode`: translate, generate, infill, classify or tag raw text with a trained model."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ rnnkit decode --beam 5 < test.de > test.hyp
 rnnkit decode test.de --nbest 3 --json --output test.jsonl
 rnnkit decode test.de --model a/model --model b/model --fusion work/lm:0.2 --output test.hyp --resume
 echo "the king" | rnnkit decode --model work/lm --temperature 0.8 --top-p 0.9 --nbest 5 --seed 7
+rnnkit decode test.form --nbest 3 --json --output tags.jsonl
 echo "I am ___ very hungry" | rnnkit decode --model work/cloze --fill --nbest 5"""
 
 T = TypeVar("T")
@@ -74,6 +75,8 @@ def run(
         store.SEQ2SEQ: _translate,
         store.LANGUAGE_MODEL: _generate,
         store.MASKED_LM: _infill,
+        store.TAGGING: _label,
+        store.CLASSIFICATION: _label,
     }
     if recorded is None and options.resume:
         recorded = decode_resume.open_recorded_output(options)
@@ -146,6 +149,16 @@ def _remaining(lines: Iterator[T], recorded: RecordedOutput | None) -> tuple[Ite
 
 def _translate(options: DecodeOptions, _: JsonMapping, recorded: RecordedOutput | None, listen: Listener) -> Outputs:
     return translate(options, recorded, listen)
+
+
+def _label(options: DecodeOptions, _: JsonMapping, recorded: RecordedOutput | None, listen: Listener) -> Outputs:
+    """Tag the words of each line, or classify it."""
+    from rnnkit.stages.inference import label_outputs
+
+    labeller = label_outputs.open_labeller(options, listen)
+    texts = (line for path in options.files for line in read_raw_text(path, None))
+    lines, done = _remaining(texts, recorded)
+    return label_outputs.label(options, labeller, lines, done, listen)
 
 
 def _generate(

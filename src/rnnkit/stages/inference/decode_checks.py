@@ -13,6 +13,7 @@ from rnnkit.stages.inference.decode_options import (
     DIVERSITY_OPTIONS,
     GENERATION_BEAM,
     INFILLING_OPTIONS,
+    LABEL_OPTIONS,
     LEFT_TO_RIGHT_OPTIONS,
     SAMPLING_OPTIONS,
     SEARCH_OPTIONS,
@@ -23,15 +24,27 @@ from rnnkit.stages.inference.decode_options import (
 )
 from rnnkit.text.masked_lines import check_gap
 
+_LABELS = (LABEL_OPTIONS, "taggers and text classifiers")
+_NOT_LABELS = (
+    (tuple(name for name in TRANSLATION_OPTIONS if name != "attention"), "translation models"),
+    (INFILLING_OPTIONS, "masked language models"),
+    (("prompt",), "language models"),
+    ((*SAMPLING_OPTIONS, *SEARCH_OPTIONS, "allow_unknown"), "models that generate text"),
+)
 INCOMPATIBLE_OPTIONS: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
-    "sequence-to-sequence": ((("prompt",), "language models"), (INFILLING_OPTIONS, "masked language models")),
-    "language-model": ((TRANSLATION_OPTIONS, "translation models"), (INFILLING_OPTIONS, "masked language models")),
+    "sequence-to-sequence": ((("prompt",), "language models"), (INFILLING_OPTIONS, "masked language models"), _LABELS),
+    "language-model": (
+        (TRANSLATION_OPTIONS, "translation models"), (INFILLING_OPTIONS, "masked language models"), _LABELS,
+    ),
     "cloze": (
         (TRANSLATION_OPTIONS, "translation models"),
         (("prompt",), "language models"),
         ((*SAMPLING_OPTIONS, *SEARCH_OPTIONS), "models that generate whole lines"),
+        _LABELS,
     ),
-}
+    "tagging": (*_NOT_LABELS, (("threshold", "attention"), "text classifiers")),
+    "classification": (*_NOT_LABELS, (("raw",), "taggers")),
+}  # fmt: skip
 """For each task, options that its models do not have, and the models that do."""
 
 ATTENTION_SUFFIXES = (".json", ".png", ".svg", ".pdf")
@@ -41,7 +54,10 @@ MODEL_KIND_LABELS = {
     "sequence-to-sequence": "is a translation model",
     "language-model": "is a language model",
     "cloze": "is a masked language model",
+    "tagging": "is a tagger",
+    "classification": "is a text classifier",
 }
+LABELLING = ("tagging", "classification")
 
 
 def check(options: DecodeOptions, task: str) -> None:
@@ -65,9 +81,9 @@ def check(options: DecodeOptions, task: str) -> None:
                 path=options.folder,
                 option=unsuitable[0],
             )
-    if task != "sequence-to-sequence" and len(options.model) > 1:
+    if task in ("language-model", "cloze") and len(options.model) > 1:
         raise UsageError(
-            "an ensemble needs translation models",
+            "an ensemble needs translation models, taggers or text classifiers",
             f"{options.folder} {MODEL_KIND_LABELS[task]}",
             path=options.folder,
             option="--model",
@@ -82,6 +98,8 @@ def check(options: DecodeOptions, task: str) -> None:
                 option="--fill",
             )
         check_gap(options.gap)
+        return
+    if task in LABELLING:
         return
     beam = TRANSLATION_BEAM if task == "sequence-to-sequence" else GENERATION_BEAM
     _check_sampling(options)

@@ -33,6 +33,7 @@ SAMPLING_OPTIONS = ("sample", "temperature", "top_k", "top_p")
 """Options any of which selects sampling instead of search."""
 
 INFILLING_OPTIONS = ("fill", "gap")
+LABEL_OPTIONS = ("column", "threshold", "raw")
 ATTENTION_OPTIONS = ("coverage_penalty", "replace_unknown", "alignments", "attention")
 """Options that need a model with attention."""
 
@@ -57,7 +58,7 @@ SEARCH_OPTIONS = (
 
 @dataclass(frozen=True)
 class DecodeOptions(shared.WorkspaceOptions, shared.DeviceOptions, shared.OverwriteOptions):
-    """Translate raw text, generate from prompts, or fill gaps, depending on the model.
+    """Translate, generate, fill gaps, classify texts, or tag words, depending on the model.
 
     Each input line yields one output line, in order. The model directory includes the tokenizer and the vocabulary. A
     translation model translates; an empty line stays empty.
@@ -71,14 +72,16 @@ class DecodeOptions(shared.WorkspaceOptions, shared.DeviceOptions, shared.Overwr
     A masked language model, with --fill, puts a token into each ___ of a line: the most probable one, given both sides.
     Of several gaps, the one with the most confident prediction is filled first, and the rest are predicted again. A gap
     is one token, which suits `tokenize --type words`.
+
+    A text classifier writes the label of each line, or its labels separated by blanks. A tagger writes the tag of each
+    word; words are separated by blanks, or cut from the text with --raw. With --nbest, each alternative is followed by
+    its probability.
     """
 
-    files: list[Path] = argument(
-        (STDIN,), help="Raw text: one sentence, prompt or line with gaps per line; - is standard input."
-    )
+    files: list[Path] = argument((STDIN,), help="Raw text: one sentence, prompt or text per line; - is standard input.")
     output: Path = option(STDIN, help="File to write; - is standard output.", panel="Output")
     model: list[Path] = option(
-        (), help="Model directory; repeat for an ensemble of translation models.", panel="Model",
+        (), help="Model directory; repeat for an ensemble.", panel="Model",
         shown_default="WORK/model",
     )  # fmt: skip
     checkpoint: str = option("best", help="Weights to load.", panel="Model", choices=CHECKPOINTS)
@@ -166,6 +169,16 @@ class DecodeOptions(shared.WorkspaceOptions, shared.DeviceOptions, shared.Overwr
     prompt: bool = option(True, help="Include the prompt in the output.", panel="Language models")
     fill: bool = option(False, help="Fill the gaps of each line.", panel="Masked language models")
     gap: str = option(DEFAULT_GAP, help="Text that marks a gap.", panel="Masked language models")
+    column: str | None = option(
+        None, help="Column of labels to write, of a model of several.", panel="Labels", shown_default="the first"
+    )
+    threshold: float | None = option(
+        None, help="Minimum probability of a label; below it, a line has none.", panel="Labels", minimum=0, maximum=1,
+        shown_default="that of the model with several labels, otherwise 0",
+    )  # fmt: skip
+    raw: bool = option(
+        False, help="Cut raw text into words and punctuation, and write each with its tag: word/TAG.", panel="Labels"
+    )
     replace_unknown: bool = option(
         False, help="Replace <unk> in the output by the source token with the highest attention.",
         panel="Attention",

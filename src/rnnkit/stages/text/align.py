@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +18,9 @@ from rnnkit.io.artifact_output import atomic_directory
 from rnnkit.io.manifest import Workspace
 from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.json_types import JsonObject
-from rnnkit.options.declare import changed, option
-from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_folder
+from rnnkit.stages.text import align_labels, align_options
+from rnnkit.stages.text.align_options import AlignOptions
 from rnnkit.system.workers import WorkerPool
 from rnnkit.text.parallel_processing import Shard, find_shards, parse_shard, read_shard_manifests, recorded_options
 from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES, TEST, TRAIN, VALID, parse_name
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rnnkit.data.aligned_data_writer import SplitCounts
     from rnnkit.data.corpus_splits import CorpusSplit, EncodingInputs
     from rnnkit.data.encoding import EncodingRules
+    from rnnkit.stages.text.align_labels import LabelledResult
 
 
 EXAMPLE = """\
@@ -37,87 +38,8 @@ rnnkit align --source de --target en
 rnnkit align --text en --length 64 --pad-side left
 rnnkit align --train a.de.tok a.en.tok --valid b.de.tok b.en.tok --vocab vocab.tsv --output data
 rnnkit align --source de --target en --max-ratio 3 --drop-duplicates --drop-leaked
+rnnkit align --text form --labels upos,xpos
 rnnkit align --text en --shard 2/8      # on the second of eight machines, then on one: rnnkit align --merge"""
-
-
-PAIR_LENGTH = 256
-"""Default of `--max-length` for parallel data."""
-
-
-@dataclass(frozen=True)
-class AlignOptions(shared.WorkspaceOptions, shared.ShardOptions, shared.OverwriteOptions):
-    """Encode token files as ids of the vocabulary, line by line: parallel data of two sides, or text of one side.
-
-    Parallel data is for translation, text for language models. From train and valid, lines with an empty side are
-    dropped and counted; the filters apply to train only. Nothing is dropped from test, whose line numbers stay those
-    of the text. For text with blank lines, --keep-empty keeps them in all splits. Memory does not grow with the text.
-    """
-
-    source: str | None = option(None, help="Source language: pairs *.SOURCE.tok with *.TARGET.tok.")
-    target: str | None = option(None, help="Target language.")
-    text: str | None = option(
-        None, help="Language of data with one side.", shown_default="the only language, if there is only one"
-    )
-    train: list[Path] = option(
-        (), help="Token files of the train split: source and target, or one.", many=True, shown_default="WORK/tokens"
-    )
-    valid: list[Path] = option((), help="Token files of the validation split.", many=True, shown_default="WORK/tokens")
-    test: list[Path] = option((), help="Token files of the test split.", many=True, shown_default="WORK/tokens")
-    vocab: list[Path] = option(
-        (),
-        help="Joint vocabulary, or source and target vocabulary.",
-        many=True,
-        shown_default="WORK/vocab.tsv, or WORK/vocab.LANG.tsv",
-    )
-    max_length: int | None = option(
-        None,
-        help="Maximum sentence length, EOS included.",
-        unit="tokens",
-        minimum=2,
-        shown_default=f"{PAIR_LENGTH} for two sides, no limit for one",
-        panel="Length",
-    )
-    long: str = option(
-        "drop",
-        help="Drop or truncate longer sentences of train and valid; those of test are always truncated.",
-        choices=("drop", "truncate"),
-        panel="Length",
-    )
-    length: int | None = option(
-        None,
-        help="Fixed length: truncate longer sentences and pad shorter ones to it.",
-        unit="tokens",
-        minimum=2,
-        panel="Length",
-    )
-    pad_side: str = option("right", help="Side of the padding.", choices=("right", "left"), panel="Length")
-    truncate_side: str = option(
-        "right",
-        help="Side to truncate; EOS is kept.",
-        choices=("right", "left"),
-        panel="Length",
-    )
-    max_ratio: float | None = option(
-        None,
-        help="Drop train pairs whose lengths differ by more than this factor; features do not count.",
-        minimum=1,
-        panel="Filters",
-    )
-    keep_empty: bool = option(
-        False, help="Keep blank lines of data with one side, encoded as a single EOS, as in WikiText.", panel="Filters"
-    )
-    drop_duplicates: bool = option(
-        False,
-        help="Drop repeated lines of train; takes about 70 bytes of memory per line.",
-        panel="Filters",
-    )
-    drop_leaked: bool = option(
-        False, help="Drop lines of train that occur in valid or test, with all sides equal.", panel="Filters"
-    )
-    output: Path | None = option(None, help="Data directory to write.", shown_default="WORK/data", panel="Output")
-    _: KW_ONLY
-    shard: str | None = changed(shared.ShardOptions, "shard", help="Encode part I of N of the lines into DATA.I-of-N.")
-    merge: bool = changed(shared.ShardOptions, "merge", help="Join the data of all shards.")
 
 
 @dataclass(frozen=True)
@@ -147,7 +69,7 @@ class AlignResult:
         return {"data": str(self.data), "sides": list(self.sides), "splits": splits}
 
 
-def run(options: AlignOptions, listen: Listener = null_listener) -> AlignResult:
+def run(options: AlignOptions, listen: Listener = null_listener) -> AlignResult | LabelledResult:
     """Encode the token files.
 
     Raises:
@@ -157,6 +79,7 @@ def run(options: AlignOptions, listen: Listener = null_listener) -> AlignResult:
     """
     from rnnkit.data.aligned_data import KIND
 
+    align_labels.check_options(options)
     shard = parse_shard(options.shard, options.merge)
     folder = options.output or Workspace(options.work).data
     output = folder if shard is None else shard.path_of(folder)
@@ -171,6 +94,8 @@ def run(options: AlignOptions, listen: Listener = null_listener) -> AlignResult:
             spool_pipes(options.test) as test,
         ):
             given = dataclasses.replace(options, train=train, valid=valid, test=test)
+            if options.labels:
+                return align_labels.encode_labelled(given, output, listen)
             return _encode(given, shard, output, listen)
 
 
@@ -329,7 +254,7 @@ class _SplitEncoder:
             held_out = frozenset[int]().union(*prints)
         return EncodingRules(
             drop_empty=part.split != TEST and not options.keep_empty,
-            max_length=self._max_length() if part.split != TEST and options.long == "drop" else None,
+            max_length=self._max_length() if part.split != TEST and options.long != "truncate" else None,
             max_ratio=options.max_ratio if train else None,
             features=part.features,
             held_out=held_out,
@@ -343,7 +268,7 @@ class _SplitEncoder:
         """Return the maximum sentence length; None is no limit."""
         if self.options.max_length is not None:
             return self.options.max_length
-        return PAIR_LENGTH if len(self.inputs.sides) == 2 else None
+        return align_options.PAIR_LENGTH if len(self.inputs.sides) == 2 else None
 
     def _truncation_length(self, part: CorpusSplit) -> int | None:
         """Return the length to which the sentences of a split are truncated; None is no limit."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from rnnkit.errors import ArtefactError, ConfigError
 from rnnkit.events import Listener, WarningEvent, null_listener
@@ -280,7 +280,7 @@ class NgramTrainingCost:
 
 def finalize_model_directory(
     model: TrainedModel,
-    inputs: TrainingInputs,
+    inputs: TrainingInputs[Any],
     options: JsonMapping,
     counters: TrainingCounters,
     listen: Listener = null_listener,
@@ -349,7 +349,7 @@ def _scores(facts: JsonMapping) -> dict[str, float]:
 
 
 def write_model_manifest(
-    model: TrainedModel, inputs: TrainingInputs, options: JsonMapping, result: JsonMapping | None = None
+    model: TrainedModel, inputs: TrainingInputs[Any], options: JsonMapping, result: JsonMapping | None = None
 ) -> None:
     """Write the manifest of a model directory; `result` is given once the run is finished."""
     from rnnkit.models import model_weights, store

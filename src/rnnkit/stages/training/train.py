@@ -15,7 +15,9 @@ rnnkit train --arch lstm
 rnnkit train --arch gru --layers 2 --dry-run
 rnnkit train --resume"""
 
-COMMANDS = {"parallel": "train-seq2seq", "text": "train-lm"}
+COMMANDS = {
+    "parallel": "train-seq2seq", "text": "train-lm", "tagging": "train-tagger", "classification": "train-classifier",
+}  # fmt: skip
 """The training command for each kind of aligned data."""
 
 _DOC = """Train a model on aligned data: `train-seq2seq` on parallel data, `train-lm` on data of one side.
@@ -32,9 +34,9 @@ def training_command(data: Path) -> str:
     Raises:
         DataError: There is no data, or it is damaged.
     """
-    from rnnkit.data.aligned_data import AlignedData
+    from rnnkit.data.labelled_data import read_task
 
-    return COMMANDS[AlignedData.open(data).task]
+    return COMMANDS[read_task(data)]
 
 
 def _common_options() -> type[object]:

@@ -24,6 +24,7 @@ from rnnkit.text.special_tokens import NAMES, UNK
 if TYPE_CHECKING:
     import torch
 
+    from rnnkit.data.aligned_data import AlignedData
     from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
     from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
     from rnnkit.ngrams.ngram_model import BackoffModel
@@ -74,15 +75,15 @@ def run(
         return started.fit(_build(started, inputs), inputs)
 
 
-def _open_inputs(options: TrainLMOptions) -> TrainingInputs:
+def _open_inputs(options: TrainLMOptions) -> TrainingInputs[AlignedData]:
     return training_inputs.open_text(options.work, options.data, options.vocab, options.tokenizer)
 
 
-def _build(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> TrainingComponents:
+def _build(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs[AlignedData]) -> TrainingComponents:
     return build_masked_lm(run, inputs) if run.options.cloze else build_language_model(run, inputs)
 
 
-def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> TrainingComponents:
+def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs[AlignedData]) -> TrainingComponents:
     """Build the network of a causal language model, its training task, the batches and the validation."""
     from rnnkit.data.batch_sampler import StepIterator
     from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, LineBatchSampler
@@ -123,7 +124,7 @@ def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInput
     )
 
 
-def build_masked_lm(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> TrainingComponents:
+def build_masked_lm(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs[AlignedData]) -> TrainingComponents:
     """Build a masked language model, its training task, the batches and the validation."""
     from rnnkit.data.batch_sampler import BatchSampler, StepIterator
     from rnnkit.evaluation.validation import make_masked_lm_validation
@@ -158,7 +159,7 @@ def build_masked_lm(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) ->
     )
 
 
-def _prepare(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> tuple[torch.device, Vocabulary]:
+def _prepare(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs[AlignedData]) -> tuple[torch.device, Vocabulary]:
     """Set threads and the random seed, right before the network draws its weights; load the vocabulary."""
     import torch
 
@@ -173,7 +174,9 @@ def _prepare(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> tuple[
     return device, vocabulary
 
 
-def _initialize(run: TrainingRun[TrainLMOptions], network: N, inputs: TrainingInputs, vocabulary: Vocabulary) -> None:
+def _initialize(
+    run: TrainingRun[TrainLMOptions], network: N, inputs: TrainingInputs[AlignedData], vocabulary: Vocabulary
+) -> None:
     """Load the initial weights that the options name; a checkpoint replaces those of a resumed run."""
     from rnnkit.models import store
     from rnnkit.models.pretrained_embeddings import load_initial_weights
@@ -190,7 +193,9 @@ def _initialize(run: TrainingRun[TrainLMOptions], network: N, inputs: TrainingIn
     embeddings.freeze(network, inputs.data)
 
 
-def _objective(options: TrainLMOptions, inputs: TrainingInputs, device: torch.device) -> LanguageModelObjective:
+def _objective(
+    options: TrainLMOptions, inputs: TrainingInputs[AlignedData], device: torch.device
+) -> LanguageModelObjective:
     from rnnkit.nn.device import choose_output_precision
     from rnnkit.training.lm_tasks import LanguageModelObjective
 
@@ -203,7 +208,7 @@ def _objective(options: TrainLMOptions, inputs: TrainingInputs, device: torch.de
     )
 
 
-def _proposal(options: TrainLMOptions, inputs: TrainingInputs, device: torch.device) -> Proposal | None:
+def _proposal(options: TrainLMOptions, inputs: TrainingInputs[AlignedData], device: torch.device) -> Proposal | None:
     """Return the proposal distribution of sampled softmax, unigram frequencies; None for the full softmax."""
     import torch
 
@@ -222,7 +227,7 @@ def _precision(options: TrainLMOptions, device: torch.device) -> torch.dtype:
     return choose_precision(options.precision, device, options.hidden or 0, MIN_HIDDEN_FOR_BF16_SEQUENCES)
 
 
-def _default_epochs(inputs: TrainingInputs) -> float:
+def _default_epochs(inputs: TrainingInputs[AlignedData]) -> float:
     """Return the number of epochs for a text of this size."""
     from rnnkit.training.schedules import default_epochs
 
@@ -312,7 +317,7 @@ def train_ngram_model(
 
 
 def _estimate_ngrams(
-    options: TrainLMOptions, inputs: TrainingInputs, folder: Path, listen: Listener
+    options: TrainLMOptions, inputs: TrainingInputs[AlignedData], folder: Path, listen: Listener
 ) -> NgramTrainingResult:
     from rnnkit.evaluation.perplexity import perplexity, remove_padding
     from rnnkit.ngrams import store as ngram_store
@@ -344,7 +349,7 @@ def _estimate_ngrams(
 
 
 def _write_ngram_directory(
-    options: TrainLMOptions, inputs: TrainingInputs, model: BackoffModel, result: NgramTrainingResult
+    options: TrainLMOptions, inputs: TrainingInputs[AlignedData], model: BackoffModel, result: NgramTrainingResult
 ) -> None:
     """Complete the model directory with configuration, vocabulary, tokenizer and manifest."""
     from rnnkit.models import store

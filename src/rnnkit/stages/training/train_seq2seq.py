@@ -57,12 +57,12 @@ def run(options: TrainSeq2SeqOptions, listen: Listener = null_listener) -> Train
         return started.fit(build_seq2seq(started, inputs), inputs)
 
 
-def _open_inputs(options: TrainSeq2SeqOptions) -> TrainingInputs:
+def _open_inputs(options: TrainSeq2SeqOptions) -> TrainingInputs[AlignedData]:
     found = training_inputs.open_pairs(options.work, options.data, options.vocab, options.tokenizer)
     return dataclasses.replace(found, digests={**found.digests, **_guided(options).digests()})
 
 
-def build_seq2seq(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -> TrainingComponents:
+def build_seq2seq(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs[AlignedData]) -> TrainingComponents:
     """Build the network, its training task, the batches and the validation."""
     from rnnkit.data.batch_sampler import BatchSampler, StepIterator
     from rnnkit.evaluation.validation import make_seq2seq_validation
@@ -104,7 +104,7 @@ def _validation(options: TrainSeq2SeqOptions, data: AlignedData) -> ValidationSe
     return ValidationSettings(options.validate_lines, options.measure or "auto", options.samples, search, batch_tokens)
 
 
-def _make_model(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -> LoadedSeq2Seq:
+def _make_model(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs[AlignedData]) -> LoadedSeq2Seq:
     """Create the network on its device with its initial weights, and the model directory of a new run.
 
     A checkpoint replaces the weights of a resumed run, so that no others are loaded.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rnnkit.embeddings import queries
 from rnnkit.errors import ArtefactError, ConfigError, DataError, UsageError
@@ -20,15 +20,23 @@ if TYPE_CHECKING:
     from torch import nn
 
     from rnnkit.data.aligned_data import AlignedData
+    from rnnkit.data.labelled_data import LabelledData
+    from rnnkit.models.labelling.tagger import TaggerNetwork
+    from rnnkit.models.labelling.text_classifier import ClassifierNetwork
     from rnnkit.models.language_model import LanguageModelNetwork
     from rnnkit.models.masked_lm import MaskedLM
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
     from rnnkit.text.vocabulary import Vocabulary
     from rnnkit.training.training_step import AttentionSupervision
 
+    Network = SequenceToSequence | LanguageModelNetwork | MaskedLM | TaggerNetwork | ClassifierNetwork
+    DataT = TypeVar("DataT", AlignedData, LabelledData)
+else:
+    DataT = TypeVar("DataT")
+
 
 @dataclass(frozen=True)
-class TrainingInputs:
+class TrainingInputs(Generic[DataT]):
     """Artifacts that match each other.
 
     Attributes:
@@ -38,7 +46,7 @@ class TrainingInputs:
         digests: SHA-256 of each, and of what they were made from.
     """
 
-    data: AlignedData
+    data: DataT
     vocabularies: list[Path]
     tokenizer: Path | None
     digests: dict[str, str]
@@ -51,7 +59,7 @@ class TrainingInputs:
 
 def open_pairs(
     work: Path, data_folder: Path | None, vocabularies: list[Path], tokenizer: Path | None
-) -> TrainingInputs:
+) -> TrainingInputs[AlignedData]:
     """Open parallel data and find the vocabularies and the tokenizer that it was made with.
 
     Args:
@@ -75,7 +83,9 @@ def open_pairs(
     return found
 
 
-def open_text(work: Path, data_folder: Path | None, vocabularies: list[Path], tokenizer: Path | None) -> TrainingInputs:
+def open_text(
+    work: Path, data_folder: Path | None, vocabularies: list[Path], tokenizer: Path | None
+) -> TrainingInputs[AlignedData]:
     """Open monolingual data with its vocabulary and, if it has one, its tokenizer; arguments as for `open_pairs`.
 
     Raises:
@@ -87,7 +97,7 @@ def open_text(work: Path, data_folder: Path | None, vocabularies: list[Path], to
 
 def _open(
     work: Path, data_folder: Path | None, vocabularies: list[Path], tokenizer: Path | None, task: str
-) -> TrainingInputs:
+) -> TrainingInputs[AlignedData]:
     from rnnkit.data.aligned_data import AlignedData
     from rnnkit.text.tokenizer_store import read_tokenizer_identity
 
@@ -102,11 +112,11 @@ def _open(
             f"--vocab names {len(paths)} files, but {data.folder} was made with {len(names)}", option="--vocab"
         )
     for name, path in zip(names, paths, strict=True):
-        _check_matches(data, name, path, manifest.sha256(path))
+        check_match(data, name, path, manifest.sha256(path))
     folder = None
     if "tokenizer" in data.meta.inputs:
         folder = tokenizer or workspace.tokenizer
-        _check_matches(data, "tokenizer", folder, read_tokenizer_identity(folder))
+        check_match(data, "tokenizer", folder, read_tokenizer_identity(folder))
     elif tokenizer is not None:
         raise UsageError(
             f"--tokenizer {tokenizer} cannot be used: {data.folder} was made from text that was tokenized elsewhere",
@@ -141,7 +151,8 @@ def _check_task(data: AlignedData, task: str) -> None:
             )
 
 
-def _check_matches(data: AlignedData, name: str, path: Path, digest: str) -> None:
+def check_match(data: AlignedData | LabelledData, name: str, path: Path, digest: str) -> None:
+    """Check that data was made with an input. Raises ArtefactError if it was made with another one."""
     if data.meta.inputs.get(name) != digest:
         raise ArtefactError(
             f"{path} does not match {data.folder}",
@@ -303,9 +314,9 @@ class PretrainedEmbeddings:
 
     def initialize(
         self,
-        network: SequenceToSequence | LanguageModelNetwork | MaskedLM,
+        network: Network,
         vocabularies: list[Vocabulary],
-        data: AlignedData,
+        data: AlignedData | LabelledData,
         listen: Listener,
     ) -> None:
         """Initialize the embeddings from the word vectors, and emit a note of their coverage.
@@ -335,13 +346,13 @@ class PretrainedEmbeddings:
             listen(Note(f"{' and '.join(sides)} embeddings from {path}: {coverage}"))
             pretrained_embeddings.init_embedding(embedding, found)
 
-    def freeze(self, network: SequenceToSequence | LanguageModelNetwork | MaskedLM, data: AlignedData) -> None:
+    def freeze(self, network: Network, data: AlignedData | LabelledData) -> None:
         """Exclude the embeddings that the vectors initialize from training, if they are to be frozen."""
         for _, _, embedding in self._tables(network, data):
             embedding.weight.requires_grad_(not self.frozen)
 
     def _tables(
-        self, network: SequenceToSequence | LanguageModelNetwork | MaskedLM, data: AlignedData
+        self, network: Network, data: AlignedData | LabelledData
     ) -> Iterator[tuple[Path, tuple[str, ...], nn.Embedding]]:
         """Yield each file of word vectors with the languages and the embedding that it initializes."""
         tables = network.input_embeddings
@@ -361,10 +372,14 @@ def _digest(path: Path) -> str | None:
     return queries.digest_vectors(path)
 
 
-def count_tokens(data: AlignedData, sides: tuple[str, ...]) -> NDArray[np.int64]:
+def count_tokens(data: AlignedData | LabelledData, sides: tuple[str, ...]) -> NDArray[np.int64]:
     """Count the occurrences of each vocabulary entry in the training split, (V,)."""
     import numpy as np
 
+    from rnnkit.data.labelled_data import LabelledData
+
+    if isinstance(data, LabelledData):
+        return data.token_counts()
     counts_V = np.zeros(data.vocabulary_size(sides[0]), np.int64)
     for side in sides:
         ids = data.side("train", side).ids

@@ -29,15 +29,16 @@ if TYPE_CHECKING:
     import torch
 
     from rnnkit.data.batch_sampler import ShardSpec
+    from rnnkit.stages.training.labelling_options import TrainClassifierOptions, TrainTaggerOptions
     from rnnkit.stages.training.train_lm_options import TrainLMOptions
     from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
-    from rnnkit.stages.training.training_inputs import TrainingInputs
+    from rnnkit.stages.training.training_inputs import DataT, TrainingInputs
     from rnnkit.training.dry_run import CostEstimate
     from rnnkit.training.task import EpochBatchIterator, Validate
     from rnnkit.training.trainer import Trainer, TrainingCounters, TrainingPlan
     from rnnkit.training.training_step import NetworkTask
 
-    OptionsT = TypeVar("OptionsT", TrainSeq2SeqOptions, TrainLMOptions)
+    OptionsT = TypeVar("OptionsT", TrainSeq2SeqOptions, TrainLMOptions, TrainTaggerOptions, TrainClassifierOptions)
 else:
     OptionsT = TypeVar("OptionsT")
 
@@ -104,7 +105,9 @@ class TrainingRun(Generic[OptionsT]):
         """The batches of each step that this process takes."""
         return shard_spec(self.options, self.group)
 
-    def check_inputs(self, inputs: TrainingInputs, embeddings: training_inputs.PretrainedEmbeddings) -> TrainingInputs:
+    def check_inputs(
+        self, inputs: TrainingInputs[DataT], embeddings: training_inputs.PretrainedEmbeddings
+    ) -> TrainingInputs[DataT]:
         """Add the digests of pretrained embeddings; of a resumed run, compare all inputs with those it started with.
 
         Raises:
@@ -126,7 +129,7 @@ class TrainingRun(Generic[OptionsT]):
             self.listen(Note(f"{self.directory} has no checkpoint yet: training starts from the beginning"))
         return inputs
 
-    def fit(self, components: TrainingComponents, inputs: TrainingInputs) -> TrainingResult:
+    def fit(self, components: TrainingComponents, inputs: TrainingInputs[Any]) -> TrainingResult:
         """Train, and finish the model directory.
 
         Raises:
@@ -156,7 +159,7 @@ class TrainingRun(Generic[OptionsT]):
         self.listen(Note(f"best: {steps} after {format_duration(counters.seconds)}{earlier}"))
         return run_folder.load_result(self.directory.final, counters)
 
-    def _prepare_directory(self, components: TrainingComponents, inputs: TrainingInputs) -> None:
+    def _prepare_directory(self, components: TrainingComponents, inputs: TrainingInputs[Any]) -> None:
         """Write what a resumed run needs, after the largest batches have been tried."""
         from rnnkit.training.dry_run import check_memory, memory_warning
 

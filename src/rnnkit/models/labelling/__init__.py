@@ -1,0 +1,1 @@
+"""Labelling: networks that classify texts and tag tokens."""

@@ -1,0 +1,237 @@
+"""The encoder that taggers and text classifiers share: embeddings, characters, recurrent or Transformer layers.
+
+    x_s = [E[w_s]; c(w_s)]                      token embedding, and the characters of its word
+    h_1 ... h_S = layers(x_1 ... x_S)           bidirectional by default
+
+The character representation c of a word (Ling et al. 2015, arXiv:1508.02096) is one of
+
+    lstm     [forward state at its last character; backward state at its first], of a bidirectional LSTM
+    cnn      max over positions of a convolution (dos Santos and Zadrozny 2014; Ma and Hovy 2016, arXiv:1603.01354)
+    ngrams   mean of the embeddings of its hashed character n-grams (Bojanowski et al. 2017, arXiv:1607.04606)
+
+and is computed once for each distinct word of a batch, which has a quarter as many of them as words.
+
+In training, the embedding of a word that occurs n times in the training text is replaced by that of <unk> with
+probability a / (a + n), which trains <unk> and makes the network rely on characters and context (Kiperwasser and
+Goldberg 2016, arXiv:1603.04351).
+
+Shapes: B batch, S tokens, T words, W distinct words of the batch, N characters, E embedding, H hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rnnkit.data.word_table import SparseRows, WordBatch
+from rnnkit.models.encoder_decoder import Seq2SeqConfig, SourceBatch
+from rnnkit.models.recurrent_seq2seq import RecurrentEncoder
+from rnnkit.models.transformer_seq2seq import TransformerEncoder
+from rnnkit.nn import dropout
+from rnnkit.nn.bidirectional import EncoderLayer
+from rnnkit.nn.kinds import CharacterEncoding, LanguageArch, Pooling
+from rnnkit.text import special_tokens
+
+CONVOLUTION_WIDTH = 3
+"""Characters that a filter covers; Ma and Hovy (2016) have the same."""
+
+
+@dataclass(frozen=True)
+class LabellingConfig:
+    """Shape and regularization of a tagger or text classifier; the `network` object of config.json.
+
+    Attributes:
+        arch: Architecture of the encoder.
+        vocabulary: Vocabulary size.
+        labels: Number of labels of each output.
+        embedding: Embedding dimension.
+        hidden: Hidden size of the encoder's output, of both directions together.
+        layers: Number of layers.
+        bidirectional: Whether recurrent layers run in both directions.
+        characters: How the characters of a word are encoded.
+        alphabet: Number of characters, or of hashed n-grams.
+        character_embedding: Embedding dimension of a character.
+        character_hidden: Dimension of the character representation.
+        crf: Whether each output is a linear-chain CRF, which models the order of the tags.
+        pooling: How a classifier makes one vector of the states of a text; unused by a tagger.
+        multi_label: Whether a text can have several labels, each with a probability of its own.
+        heads: Attention heads of a Transformer.
+        inner: Inner size of a Transformer's feed-forward networks; 0 means 4 x `hidden`.
+        residual: Whether recurrent stacks of three or more layers have residual connections.
+        layer_norm: Whether to normalize the input of every recurrent layer but the first.
+        dropout: Variational dropout on the input and the output of every layer.
+        dropout_embedding: Embedding dropout: probability of dropping a vocabulary entry from the input.
+        weight_drop: DropConnect probability on the recurrent weights.
+        unknown: The constant a of the equation above; 0 keeps all words.
+    """
+
+    arch: LanguageArch
+    vocabulary: int
+    labels: Sequence[int]
+    embedding: int = 100
+    hidden: int = 400
+    layers: int = 2
+    bidirectional: bool = True
+    characters: CharacterEncoding = "lstm"
+    alphabet: int = 0
+    character_embedding: int = 32
+    character_hidden: int = 128
+    crf: bool = False
+    pooling: Pooling = "max"
+    multi_label: bool = False
+    heads: int = 4
+    inner: int = 0
+    residual: bool = True
+    layer_norm: bool = False
+    dropout: float = 0.4
+    dropout_embedding: float = 0.0
+    weight_drop: float = 0.0
+    unknown: float = 0.25
+
+    @property
+    def input_size(self) -> int:
+        """Dimension of the encoder's input."""
+        return self.embedding + (0 if self.characters == "none" else self.character_hidden)
+
+
+@dataclass(frozen=True)
+class EncodedWords:
+    """Encoder states of a batch.
+
+    Attributes:
+        state_BTH: One state per word, after dropout; padded on the right.
+        length_B: Words of each sentence.
+    """
+
+    state_BTH: Tensor
+    length_B: Tensor
+
+
+class CharacterEncoder(nn.Module):
+    """Maps words to vectors by their characters or character n-grams."""
+
+    def __init__(self, config: LabellingConfig) -> None:
+        super().__init__()
+        self.kind = config.characters
+        size, hidden = config.character_embedding, config.character_hidden
+        if self.kind == "ngrams":
+            self.embedding: nn.Module = nn.EmbeddingBag(config.alphabet, hidden, mode="mean")
+            nn.init.normal_(self.embedding.weight, std=hidden**-0.5)
+            return
+        self.embedding = nn.Embedding(config.alphabet, size, padding_idx=special_tokens.PAD)
+        if self.kind == "lstm":
+            self.layer: nn.Module = EncoderLayer("lstm", size, hidden, bidirectional=True)
+        else:
+            self.layer = nn.Conv1d(size, hidden, CONVOLUTION_WIDTH, padding=CONVOLUTION_WIDTH // 2)
+        self.rate = config.dropout
+
+    def forward(self, features: SparseRows) -> Tensor:
+        """Encode words (W, character_hidden), given the ids of their characters or n-grams."""
+        device = next(self.parameters()).device
+        if self.kind == "ngrams":
+            values, offsets = torch.from_numpy(features.values), torch.from_numpy(features.offsets[:-1])
+            return cast(Tensor, self.embedding(values.to(device), offsets.to(device)))
+        character_WN = torch.from_numpy(features.pad()).to(device)
+        length_W = torch.from_numpy(features.lengths()).to(device)
+        x_WNE = dropout.locked_dropout(self.embedding(character_WN), self.rate, self.training)
+        if self.kind == "cnn":
+            mask_WN = character_WN != special_tokens.PAD
+            h_WHN = self.layer(x_WNE.transpose(1, 2)).masked_fill(~mask_WN[:, None], float("-inf"))
+            return cast(Tensor, h_WHN.amax(2).relu())
+        h_WNH, _ = self.layer(x_WNE, length_W)
+        half = h_WNH.shape[2] // 2
+        last_WH = h_WNH[torch.arange(len(h_WNH), device=device), length_W - 1, :half]
+        return torch.cat([last_WH, h_WNH[:, 0, half:]], dim=1)
+
+
+class LabellingEncoder(nn.Module):
+    """Network of the equations above, up to the states of words.
+
+    Args:
+        config: Configuration.
+    """
+
+    def __init__(self, config: LabellingConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocabulary, config.embedding, padding_idx=special_tokens.PAD)
+        nn.init.normal_(self.embedding.weight, std=config.embedding**-0.5)
+        with torch.no_grad():
+            self.embedding.weight[special_tokens.PAD] = 0
+        self.character_encoder = None if config.characters == "none" else CharacterEncoder(config)
+        shape = _encoder_config(config)
+        self.projection = None if config.arch != "transformer" else nn.Linear(config.input_size, config.hidden)
+        self.layers = TransformerEncoder(shape) if config.arch == "transformer" else RecurrentEncoder(shape)
+        self._unknown_rate_V: Tensor | None = None
+
+    def set_token_counts(self, counts_V: NDArray[np.int64]) -> None:
+        """Set the frequency of each vocabulary entry in the training text, for the replacement by <unk>."""
+        self._unknown_rate_V = _unknown_rates(counts_V, self.config.unknown)
+
+    def forward(self, batch: WordBatch) -> EncodedWords:
+        """Encode the words of a batch."""
+        device = self.embedding.weight.device
+        token_BS, length_B = torch.from_numpy(batch.token_BS).to(device), torch.from_numpy(batch.length_B).to(device)
+        x_BSE = dropout.locked_dropout(self._embed(token_BS, batch), self.config.dropout, self.training)
+        if self.projection is not None:
+            x_BSE = self.projection(x_BSE)
+        state_BSH = self.layers(x_BSE, length_B, SourceBatch.from_ids(token_BS)).states_BSH
+        if batch.end_BT is None:
+            return EncodedWords(state_BSH, length_B)
+        end_BT = torch.from_numpy(batch.end_BT).to(device)
+        state_BTH = state_BSH.gather(1, end_BT.unsqueeze(2).expand(-1, -1, state_BSH.shape[2]))
+        return EncodedWords(state_BTH, torch.from_numpy(batch.word_length_B).to(device))
+
+    def _embed(self, token_BS: Tensor, batch: WordBatch) -> Tensor:
+        """Look up embeddings and characters."""
+        config = self.config
+        x_BSE = dropout.embedding_dropout(
+            self.embedding.weight, self._replace_tokens(token_BS), config.dropout_embedding, self.training
+        )
+        if self.character_encoder is None or batch.features is None:
+            return x_BSE
+        character_WH = self.character_encoder(batch.features)
+        word_BS = torch.from_numpy(batch.word_BS).to(token_BS.device)
+        return torch.cat([x_BSE, nn.functional.embedding(word_BS, character_WH)], dim=2)
+
+    def _replace_tokens(self, token_BS: Tensor) -> Tensor:
+        """In training, replace rare tokens by UNK at random."""
+        if not self.training or self._unknown_rate_V is None:
+            return token_BS
+        drawn_BS = (
+            torch.rand(token_BS.shape, device=token_BS.device) < self._unknown_rate_V.to(token_BS.device)[token_BS]
+        )
+        return token_BS.masked_fill(drawn_BS, special_tokens.UNK)
+
+
+def _unknown_rates(counts_V: NDArray[np.int64], constant: float) -> Tensor:
+    """Return the probability of replacing each vocabulary entry; special tokens are kept."""
+    rate_V = constant / (constant + np.maximum(counts_V, 1))
+    rate_V[: len(special_tokens.NAMES)] = 0
+    return torch.from_numpy(rate_V.astype(np.float32))
+
+
+def _encoder_config(config: LabellingConfig) -> Seq2SeqConfig:
+    """Describe the layers as the encoder of a sequence-to-sequence model."""
+    return Seq2SeqConfig(
+        arch=config.arch,
+        source_size=config.vocabulary,
+        target_size=1,
+        embedding=config.input_size,
+        hidden=config.hidden,
+        layers=config.layers,
+        bidirectional=config.bidirectional,
+        dropout=config.dropout,
+        heads=config.heads,
+        inner=config.inner,
+        residual=config.residual,
+        layer_norm=config.layer_norm,
+        locked=True,
+        weight_drop=config.weight_drop,
+    )

@@ -1,0 +1,229 @@
+"""Model directories of taggers and text classifiers.
+
+config.json  labels.json  vocab.tsv  [tokenizer/]  best.safetensors  [average.safetensors]  meta.json
+
+`labels.json` has the labels of each output in the order of the network's classes, the scheme of their spans, and the
+alphabet of the character encoder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from rnnkit.data.labelled_data import LabelSet
+from rnnkit.data.word_table import Alphabet
+from rnnkit.errors import DataError, FormatError
+from rnnkit.io.atomic import atomic_file
+from rnnkit.io.safe_reading import read_json
+from rnnkit.json_types import JsonMapping
+from rnnkit.models import model_weights, store
+from rnnkit.models.labelling.labelling_encoder import LabellingConfig
+from rnnkit.models.labelling.tagger import TaggerNetwork
+from rnnkit.models.labelling.text_classifier import ClassifierNetwork
+from rnnkit.models.lm_store import VOCABULARY_FILE, find_tokenizer
+from rnnkit.nn.crf import ChainMask, LinearChainCRF
+from rnnkit.text.span_schemes import may_follow, parse_scheme
+from rnnkit.text.tokenizer import Tokenizer
+from rnnkit.text.vocabulary import Vocabulary
+
+LABELS_FILE = "labels.json"
+
+
+@dataclass(frozen=True)
+class LabelInventory:
+    """What a model predicts, and the characters that it distinguishes.
+
+    Attributes:
+        columns: The labels of each output.
+        alphabet: Characters of the training words.
+    """
+
+    columns: tuple[LabelSet, ...]
+    alphabet: Alphabet
+
+
+@dataclass(frozen=True)
+class LoadedLabeller:
+    """A tagger or text classifier, loaded from its directory.
+
+    Attributes:
+        folder: The model directory.
+        network: In evaluation mode, on its device.
+        tokenizer: Tokenizer of raw text; None if the model reads tokens.
+        vocabulary: The vocabulary.
+        inventory: Labels and alphabet.
+        text: Name of the training text.
+        facts: Metadata of the weights, such as step and validation scores.
+    """
+
+    folder: Path
+    network: TaggerNetwork | ClassifierNetwork
+    tokenizer: Tokenizer | None
+    vocabulary: Vocabulary
+    inventory: LabelInventory
+    text: str
+    facts: JsonMapping
+
+    @property
+    def is_tagger(self) -> bool:
+        """Whether it labels words."""
+        return isinstance(self.network, TaggerNetwork)
+
+
+def character_features(config: LabellingConfig, alphabet: Alphabet) -> Callable[[str], Sequence[int]] | None:
+    """Return the function that maps a word to the ids of its characters or n-grams; None if the network has none."""
+    if config.characters == "none":
+        return None
+    if config.characters == "ngrams":
+        return lambda word: hash_ngrams(word, config.alphabet)
+    return alphabet.encode
+
+
+MIN_NGRAM, MAX_NGRAM = 2, 5
+"""Lengths of character n-grams, in characters, with `<` and `>` around the word."""
+
+
+def hash_ngrams(word: str, buckets: int) -> list[int]:
+    """Return the ids of a word's character n-grams: their CRC-32 modulo the number of buckets."""
+    marked = f"<{word[:512]}>".encode()
+    decoded = marked.decode()
+    return [
+        zlib.crc32(decoded[start : start + size].encode()) % buckets
+        for size in range(MIN_NGRAM, MAX_NGRAM + 1)
+        for start in range(max(1, len(decoded) - size + 1))
+    ]
+
+
+def make_crfs(columns: Sequence[LabelSet]) -> list[LinearChainCRF]:
+    """Return a CRF for each column; transitions that its scheme of spans does not allow are forbidden."""
+    crfs = []
+    for column in columns:
+        labels = column.labels
+        if column.scheme is None:
+            crfs.append(LinearChainCRF(len(labels)))
+            continue
+        scheme = parse_scheme(column.scheme)
+        start_C = torch.tensor([may_follow(None, label, scheme) for label in labels])
+        end_C = torch.tensor([may_follow(label, None, scheme) for label in labels])
+        pairs = [[may_follow(before, after, scheme) for after in labels] for before in labels]
+        crfs.append(LinearChainCRF(len(labels), ChainMask(start_C, end_C, torch.tensor(pairs))))
+    return crfs
+
+
+def create_labeller(
+    folder: Path,
+    task: str,
+    config: LabellingConfig,
+    inventory: LabelInventory,
+    text: str,
+    tokenizer: Path | None,
+    vocabulary: Path,
+) -> None:
+    """Create the model directory of a tagger or text classifier, without weights.
+
+    Raises:
+        ArtefactError: The directory cannot be written.
+    """
+    store.create_model_dir(folder, tokenizer, {VOCABULARY_FILE: vocabulary})
+    store.write_config(folder, task, [text], [VOCABULARY_FILE], dataclasses.asdict(config))
+    document = {
+        "columns": [dataclasses.asdict(column) for column in inventory.columns],
+        "alphabet": inventory.alphabet.characters,
+    }
+    with atomic_file(folder / LABELS_FILE) as file:
+        file.write(json.dumps(document, indent=1) + "\n")
+
+
+def read_inventory(folder: Path) -> LabelInventory:
+    """Read `labels.json`.
+
+    Raises:
+        FormatError: It is missing or damaged.
+    """
+    path = folder / LABELS_FILE
+    try:
+        document = read_json(path)
+        if not isinstance(document, dict) or not isinstance(document.get("alphabet"), str):
+            raise ValueError("it has no alphabet")
+        columns = tuple(_parse_column(each) for each in document["columns"])
+        if not columns:
+            raise ValueError("it has no columns")
+        return LabelInventory(columns, Alphabet(document["alphabet"]))
+    except FileNotFoundError:
+        raise FormatError(f"{path} is missing", hint="copy the model directory again", path=path) from None
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise FormatError(f"{path} is damaged", str(error), hint="copy the model directory again", path=path) from error
+
+
+def _parse_column(document: JsonMapping) -> LabelSet:
+    labels, counts = document["labels"], document["counts"]
+    if not all(isinstance(label, str) for label in labels) or not all(isinstance(count, int) for count in counts):
+        raise ValueError("labels or counts have the wrong type")
+    if not labels or len(labels) != len(counts) or len(set(labels)) != len(labels):
+        raise ValueError("labels are missing or repeated")
+    scheme = document["scheme"]
+    if scheme is not None and not isinstance(scheme, str):
+        raise ValueError("the scheme has the wrong type")
+    return LabelSet(str(document["name"]), tuple(labels), tuple(counts), scheme, bool(document["many"]))
+
+
+def make_network(task: str, config: LabellingConfig, inventory: LabelInventory) -> TaggerNetwork | ClassifierNetwork:
+    """Build a network for a task and its labels, with random weights."""
+    if task == store.TAGGING:
+        return TaggerNetwork(config, crfs=make_crfs(inventory.columns) if config.crf else ())
+    return ClassifierNetwork(config)
+
+
+def load_labeller(folder: Path, checkpoint: str, device: torch.device) -> LoadedLabeller:
+    """Load a tagger or text classifier for inference.
+
+    Args:
+        folder: The model directory.
+        checkpoint: `best`, `last` or `average`.
+        device: Device of the network.
+
+    Raises:
+        DataError: The model or this checkpoint does not exist, or it has another task.
+        FormatError: A file is damaged; the message names it.
+    """
+    document = store.read_config(folder)
+    task = document["task"]
+    if task not in (store.TAGGING, store.CLASSIFICATION):
+        raise DataError(f"{folder} predicts no labels", store.TASK_DESCRIPTIONS.get(task, ""), path=folder)
+    inventory = read_inventory(folder)
+    path = store.weights_path(folder, checkpoint)
+    tensors, facts = model_weights.load(path)
+    model_weights.check_finite_weights(tensors, path)
+    network = store.build_network(
+        folder,
+        document["network"],
+        lambda shape: make_network(task, LabellingConfig(**shape), inventory),
+        tensors,
+        path,
+    )
+    vocabulary = Vocabulary.load(folder / VOCABULARY_FILE)
+    sizes = {
+        VOCABULARY_FILE: (len(vocabulary), network.config.vocabulary),
+        LABELS_FILE: ([len(column.labels) for column in inventory.columns], list(network.config.labels)),
+    }
+    for name, (found, expected) in sizes.items():
+        if found != expected:
+            raise FormatError(
+                f"{folder / name} does not fit config.json", f"{found} entries, expected {expected}", path=folder / name
+            )
+    return LoadedLabeller(
+        folder=folder,
+        network=network.to(device).eval(),
+        tokenizer=find_tokenizer(folder),
+        vocabulary=vocabulary,
+        inventory=inventory,
+        text=str(document["languages"][0]),
+        facts=facts,
+    )

@@ -1,0 +1,212 @@
+"""Options of `train-tagger` and `train-classifier`, their presets, and the checks of which can be combined."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, TypeVar
+
+from rnnkit.errors import UsageError
+from rnnkit.json_types import JsonMapping
+from rnnkit.nn import kinds
+from rnnkit.options.declare import changed, option
+from rnnkit.stages.training import training_options
+from rnnkit.stages.training import training_options as training
+from rnnkit.training import schedules
+
+TAGGER: JsonMapping = {
+    "layers": 2, "hidden": 400, "embedding": 100, "characters": "lstm", "character_embedding": 32,
+    "character_hidden": 128, "inner": 800, "heads": 4, "layer_norm": False, "dropout": 0.4, "dropout_embedding": 0.0,
+    "weight_drop": 0.0, "epochs": 12.0, "batch_tokens": 600, "learning_rate": 2e-3, "warmup": 200,
+    "label_smoothing": 0.0, "mean_decay": 0.998,
+}  # fmt: skip
+TAGGER_FAST: JsonMapping = {
+    **TAGGER, "layers": 1, "hidden": 128, "embedding": 64, "characters": "ngrams", "character_hidden": 64,
+    "dropout": 0.3,
+}  # fmt: skip
+TAGGER_PRESETS: Mapping[str, JsonMapping] = {"base": TAGGER, "fast": TAGGER_FAST}
+CLASSIFIER: JsonMapping = {
+    "layers": 1, "hidden": 256, "embedding": 128, "characters": "none", "character_embedding": 32,
+    "character_hidden": 64, "inner": 512, "heads": 4, "layer_norm": False, "dropout": 0.5, "dropout_embedding": 0.1,
+    "weight_drop": 0.0, "epochs": 10.0, "batch_tokens": 1000, "learning_rate": 1e-3, "warmup": 100,
+    "label_smoothing": 0.0, "mean_decay": 0.998,
+}  # fmt: skip
+CLASSIFIER_PRESETS: Mapping[str, JsonMapping] = {"base": CLASSIFIER}
+
+BALANCED = "balanced"
+"""Value of `--class-weights` under which all classes have the same influence."""
+
+_SHOWN: Mapping[str, JsonMapping] = {"base": TAGGER}
+_preset = functools.partial(training_options.preset_option, _SHOWN)
+OptionsT = TypeVar("OptionsT", bound="LabellingOptions")
+
+
+@dataclass(frozen=True)
+class LabellingOptions(training.TrainingOptions):
+    """Training of a tagger or a text classifier."""
+
+    arch: str = option("lstm", help="Recurrent cell or Transformer.", panel="Model", choices=kinds.LANGUAGE_ARCHS)
+    layers: int | None = _preset("layers", help="Number of layers.", minimum=1)
+    hidden: int | None = _preset("hidden", help="Hidden size, of both directions together.", minimum=2)
+    embedding: int | None = _preset("embedding", help="Embedding dimension.", minimum=1)
+    bidirectional: bool = option(
+        True, help="Recurrent layers in both directions, half the hidden size per direction.", panel="Model"
+    )
+    characters: str | None = _preset(
+        "characters", help="Encoding of the characters of each word.", choices=kinds.CHARACTER_ENCODINGS
+    )
+    character_embedding: int | None = _preset(
+        "character_embedding", help="Embedding dimension of characters.", minimum=1
+    )
+    character_hidden: int | None = _preset("character_hidden", help="Dimension of the encoded characters.", minimum=2)
+    residual: bool = option(
+        True, help="Residual connections between recurrent layers, from three layers on.", panel="Model"
+    )
+    layer_norm: bool | None = _preset("layer_norm", help="Layer normalization of the input of recurrent layers.")
+    heads: int | None = _preset("heads", help="Heads of a Transformer.", minimum=1)
+    inner: int | None = _preset("inner", help="Feed-forward size of a Transformer.", minimum=1)
+    dropout: float | None = _preset(
+        "dropout", help="Variational dropout on the input and output of layers.", minimum=0, maximum=0.99
+    )
+    dropout_embedding: float | None = training.dropout_embedding(_SHOWN)
+    weight_drop: float | None = training.weight_drop(_SHOWN)
+    word_dropout: float = option(
+        0.25, help="Constant A: a word seen n times is replaced by <unk> with probability A / (A + n).", panel="Model",
+        minimum=0,
+    )  # fmt: skip
+    epochs: float | None = training.epochs(_SHOWN, help="Number of epochs.")
+    batch_tokens: int | None = _preset(
+        "batch_tokens", "Optimization", help="Batch size in tokens, padding included.", unit="tokens", minimum=1
+    )
+    optimizer: str = option("adam", help="Optimizer.", panel="Optimization", choices=kinds.OPTIMIZERS)
+    learning_rate: float | None = training.learning_rate(_SHOWN)
+    schedule: str = option(
+        "cosine", help="Learning-rate schedule after warm-up.", panel="Schedule", choices=schedules.SCHEDULES
+    )
+    warmup: int | None = training.warmup(_SHOWN, help="Steps of linear warm-up.")
+    weight_decay: float = option(0.0, help="Weight decay.", panel="Optimization", minimum=0)
+    label_smoothing: float | None = _preset(
+        "label_smoothing", "Optimization", help="Label smoothing.", minimum=0, maximum=0.99
+    )
+    class_weights: list[str] = option(
+        (), help="Weight of labels in the loss, as LABEL=WEIGHT; or balanced.", panel="Optimization",
+        shown_default="1 for all labels",
+    )  # fmt: skip
+    mean_decay: float | None = training.mean_decay(_SHOWN)
+    clip: float = option(5.0, help="Clip gradients to this norm.", panel="Optimization", minimum=1e-9)
+
+
+@dataclass(frozen=True)
+class TrainTaggerOptions(LabellingOptions):
+    """Train a tagger on data with a label for each word, such as parts of speech or named entities.
+
+    A word is represented by its embedding and its characters. Tags that mark spans (BIO, BIOES, IOB1) are predicted by
+    a CRF, which never predicts an invalid sequence, others word by word; --crf and --no-crf choose. Several columns of
+    labels train one model with several outputs. --preset supplies the defaults; those shown are of `base`, and `fast`
+    is a smaller model for high speed. The model directory holds the best and the last weights, the metrics, a learning
+    curve and a model card.
+    """
+
+    preset: str = option("base", help="Preset that supplies defaults.", panel="Model", choices=tuple(TAGGER_PRESETS))
+    crf: bool | None = option(
+        None, help="Linear-chain CRF: predict the tags of a sentence together.", panel="Model",
+        shown_default="yes for tags that mark spans",
+    )  # fmt: skip
+
+
+def _classifier_preset(name: str) -> Any:
+    """Declare an option of `LabellingOptions` again, with the default of a classifier."""
+    shown = training_options.format_value(CLASSIFIER[name])
+    return changed(LabellingOptions, name, shown_default=shown)
+
+
+@dataclass(frozen=True)
+class TrainClassifierOptions(LabellingOptions):
+    """Train a text classifier on data with a label for each line, such as a sentiment or a topic.
+
+    The states of all words are pooled to one vector. --preset supplies the defaults; those shown are of `base`. Texts
+    with several labels (`rnnkit align --multi-label`) get a probability for each label, and the thresholds that
+    maximize the F1 of the validation data. The model directory holds the best and the last weights, the metrics, a
+    learning curve and a model card.
+    """
+
+    preset: str = option(
+        "base", help="Preset that supplies defaults.", panel="Model", choices=tuple(CLASSIFIER_PRESETS)
+    )
+    pooling: str = option(
+        "all", help="How states become one vector; all: max, mean and attention.", panel="Model",
+        choices=kinds.POOLINGS,
+    )  # fmt: skip
+    _: KW_ONLY
+    layers: int | None = _classifier_preset("layers")
+    hidden: int | None = _classifier_preset("hidden")
+    embedding: int | None = _classifier_preset("embedding")
+    characters: str | None = _classifier_preset("characters")
+    character_hidden: int | None = _classifier_preset("character_hidden")
+    inner: int | None = _classifier_preset("inner")
+    dropout: float | None = _classifier_preset("dropout")
+    dropout_embedding: float | None = _classifier_preset("dropout_embedding")
+    epochs: float | None = _classifier_preset("epochs")
+    batch_tokens: int | None = _classifier_preset("batch_tokens")
+    learning_rate: float | None = _classifier_preset("learning_rate")
+    warmup: int | None = _classifier_preset("warmup")
+
+
+def apply_preset(options: OptionsT, values: JsonMapping) -> OptionsT:
+    """Fill in the values of a preset for options that were not given.
+
+    Raises:
+        UsageError: Options cannot be combined.
+    """
+    filled = training_options.apply_preset(options, values)
+    hidden, heads = filled.hidden or 0, filled.heads or 1
+    if filled.arch == "transformer" and hidden % heads:
+        raise UsageError(f"--hidden ({hidden}) must be divisible by --heads ({heads})", option="--hidden")
+    if filled.arch != "transformer" and filled.bidirectional and hidden % 2:
+        raise UsageError(
+            f"--hidden must be even with two directions, got {hidden}", "each gets half of it", option="--hidden"
+        )
+    if filled.characters == "lstm" and (filled.character_hidden or 0) % 2:
+        raise UsageError(
+            f"--character-hidden must be even with --characters lstm, got {filled.character_hidden}",
+            "each direction gets half of it",
+            option="--character-hidden",
+        )
+    if filled.weight_drop and filled.arch in ("mingru", "transformer"):
+        raise UsageError(
+            f"--weight-drop cannot be combined with --arch {filled.arch}",
+            "it has no recurrent weight matrix",
+            option="--weight-drop",
+        )
+    parse_class_weights(filled.class_weights)
+    return filled
+
+
+def parse_class_weights(given: list[str]) -> dict[str, float] | None:
+    """Parse `--class-weights`.
+
+    Returns:
+        The weight of each label that is given; None for balanced weights.
+
+    Raises:
+        UsageError: A value is not LABEL=WEIGHT.
+    """
+    if given == [BALANCED]:
+        return None
+    weights = {}
+    for item in given:
+        label, equals, text = item.rpartition("=")
+        try:
+            weight = float(text)
+        except ValueError:
+            weight = -1.0
+        if not equals or not label or not 0 <= weight < float("inf"):
+            raise UsageError(
+                f"--class-weights {item}: not LABEL=WEIGHT",
+                "a weight is a number of at least 0",
+                hint=f"--class-weights {BALANCED} gives all classes the same influence",
+                option="--class-weights",
+            )
+        weights[label] = weight
+    return weights

@@ -1,0 +1,234 @@
+"""What `train-tagger` and `train-classifier` have in common: inputs, network, task and validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rnnkit.errors import DataError, UsageError
+from rnnkit.io import manifest
+from rnnkit.io.manifest import Workspace
+from rnnkit.stages.training.labelling_options import TrainClassifierOptions, TrainTaggerOptions, parse_class_weights
+from rnnkit.stages.training.run_folder import TrainedModel
+from rnnkit.stages.training.training_inputs import PretrainedEmbeddings, TrainingInputs, check_match
+from rnnkit.stages.training.training_run import TrainingComponents, TrainingRun
+from rnnkit.system.machine import retain_freed_memory
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from rnnkit.data.labelled_data import LabelledData, LabelSet
+    from rnnkit.models.labelling.labelling_encoder import LabellingConfig
+    from rnnkit.models.labelling.labelling_store import LabelInventory
+    from rnnkit.models.labelling.tagger import TaggerNetwork
+    from rnnkit.models.labelling.text_classifier import ClassifierNetwork
+    from rnnkit.training.optimizer import OptimizerSettings
+
+Options = TrainTaggerOptions | TrainClassifierOptions
+Run = TrainingRun[TrainTaggerOptions] | TrainingRun[TrainClassifierOptions]
+
+HASHED_NGRAMS = 50_000
+"""Embeddings of character n-grams; those with the same hash share one."""
+
+SIDES_HINT = {
+    "tagging": "`rnnkit align --text NAME --labels NAME` with a label for each word makes such data",
+    "classification": "`rnnkit align --text NAME --labels NAME` with a label for each line makes such data",
+}
+
+
+def open_labelled(options: Options, task: str) -> TrainingInputs[LabelledData]:
+    """Open labelled data with its vocabulary and, if it has one, its tokenizer.
+
+    Args:
+        options: The options.
+        task: Task that the data must have.
+
+    Raises:
+        DataError: Something is missing, the data has another task or lacks a `train` or `valid` split.
+        ArtefactError: The data was made with another vocabulary or tokenizer.
+    """
+    from rnnkit.data.labelled_data import LabelledData, read_task
+    from rnnkit.text.tokenizer_store import read_tokenizer_identity
+
+    workspace = Workspace(options.work)
+    folder = options.data or workspace.data
+    if (found := read_task(folder)) != task:
+        raise DataError(f"{folder} is {found} data, not {task} data", hint=SIDES_HINT[task], path=folder)
+    data = LabelledData.open(folder)
+    for split in ("train", "valid"):
+        if split not in data.splits:
+            raise DataError(
+                f"{folder} has no {split} split", hint=f"give `rnnkit align` a {split} split as well", path=folder
+            )
+    joint = "vocabulary" in data.meta.inputs
+    paths = options.vocab or [workspace.vocabulary(None if joint else data.text)]
+    if len(paths) != 1:
+        raise UsageError(f"--vocab names {len(paths)} files, but {folder} was made with one", option="--vocab")
+    name = "vocabulary" if joint else f"vocabulary.{data.text}"
+    check_match(data, name, paths[0], manifest.sha256(paths[0]))
+    tokenizer = None
+    if "tokenizer" in data.meta.inputs:
+        tokenizer = options.tokenizer or workspace.tokenizer
+        check_match(data, "tokenizer", tokenizer, read_tokenizer_identity(tokenizer))
+    digests = {"data": manifest.sha256(data.folder / manifest.NAME), **data.meta.inputs}
+    return TrainingInputs(data, paths, tokenizer, digests)
+
+
+def embeddings_of(options: Options) -> PretrainedEmbeddings:
+    """Return the word vectors that initialize the embeddings."""
+    return PretrainedEmbeddings(tuple(options.embeddings), options.freeze_embeddings, True, options.repair)
+
+
+def build_labeller(run: Run, inputs: TrainingInputs[LabelledData]) -> TrainingComponents:
+    """Build the network, its training task, the batches and the validation."""
+    from rnnkit.data.batch_sampler import BatchSampler, StepIterator
+    from rnnkit.evaluation.labelling_validation import make_labelling_validation
+    from rnnkit.models.labelling.labelling_store import character_features
+    from rnnkit.nn.device import MIN_HIDDEN_FOR_BF16_SEQUENCES, choose_precision
+    from rnnkit.training.labelling_task import LabelledBatches, LabellingObjective, LabellingTask
+    from rnnkit.training.optimizer import NetworkOptimizer
+
+    options, data = run.options, inputs.data
+    model = _make_model(run, inputs)
+    network = model.network
+    table = data.table.with_features(character_features(network.config, model.inventory.alphabet))
+    train, valid = (LabelledBatches(data, split, table) for split in ("train", "valid"))
+    optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group)
+    precision = choose_precision(
+        options.precision, optimizer.device, options.hidden or 0, MIN_HIDDEN_FOR_BF16_SEQUENCES
+    )
+    weights = _class_weights(options, data.columns, optimizer.device)
+    objective = LabellingObjective(options.label_smoothing or 0.0, weights, precision)
+    batches = BatchSampler([train.lengths()], options.batch_tokens or 1, options.seed)
+    return TrainingComponents(
+        model=TrainedModel(run.directory, network, (data.text,)),
+        task=LabellingTask(network, train, objective, optimizer),
+        batches=StepIterator(batches, run.shard),
+        validate=make_labelling_validation(network, data, valid, precision, optimizer.ema_weights),
+        default_epochs=options.epochs or 1.0,
+        vocabulary_size=max(network.config.labels),
+        precision=precision,
+    )
+
+
+@dataclass(frozen=True)
+class _NewModel:
+    network: TaggerNetwork | ClassifierNetwork
+    inventory: LabelInventory
+
+
+def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
+    """Create the network on its device with its initial weights, and the model directory of a new run."""
+    import torch
+
+    from rnnkit.data.word_table import Alphabet
+    from rnnkit.models.labelling import labelling_store
+    from rnnkit.models.labelling.labelling_store import LabelInventory
+    from rnnkit.nn.device import choose_device, enable_checkpointing, set_threads
+    from rnnkit.text.vocabulary import Vocabulary
+
+    options, data = run.options, inputs.data
+    set_threads(options.threads, run.group.rank_info.local_world_size)
+    retain_freed_memory()
+    alphabet = Alphabet.of_words(_train_words(data)) if options.characters in ("lstm", "cnn") else Alphabet("")
+    inventory = LabelInventory(data.columns, alphabet)
+    config = _config(options, data, inventory)
+    torch.manual_seed(options.seed)
+    network = labelling_store.make_network(data.task, config, inventory)
+    network.encoder.set_token_counts(data.token_counts())
+    network.to(choose_device(options.device))
+    if options.recompute:
+        enable_checkpointing(network)
+    embeddings = embeddings_of(options)
+    if not run.from_checkpoint:
+        vocabularies = [Vocabulary.load(path) for path in inputs.vocabularies]
+        embeddings.initialize(network, vocabularies, data, run.listen)
+    embeddings.freeze(network, data)
+    if run.creates_model:
+        labelling_store.create_labeller(
+            run.directory.path, data.task, config, inventory, data.text, inputs.tokenizer, inputs.vocabularies[0]
+        )
+    return _NewModel(network, inventory)
+
+
+def _train_words(data: LabelledData) -> Sequence[str]:
+    """Return the distinct words of train: an alphabet of the other splits, too, would have untrained characters."""
+    import numpy as np
+
+    from rnnkit.data.word_table import EOS_ROW
+
+    rows = np.unique(np.asarray(data.side("train", data.text).ids))
+    return [data.table.words[row] for row in rows if row != EOS_ROW]
+
+
+def _config(options: Options, data: LabelledData, inventory: LabelInventory) -> LabellingConfig:
+    from rnnkit.models.labelling.labelling_encoder import LabellingConfig
+
+    crf, pooling = False, "max"
+    if isinstance(options, TrainClassifierOptions):
+        pooling = options.pooling
+    else:
+        has_spans = any(column.scheme is not None for column in data.columns)
+        crf = has_spans if options.crf is None else options.crf
+    soft = [bool(each.get("soft")) for each in data.meta.facts["labels"].values()]
+    # The values are among the declared choices, and the preset has filled in all values.
+    return LabellingConfig(
+        arch=options.arch,  # type: ignore[arg-type]
+        vocabulary=data.vocabulary_size(data.text),
+        labels=[len(column.labels) for column in data.columns],
+        embedding=options.embedding or 1,
+        hidden=options.hidden or 1,
+        layers=options.layers or 1,
+        bidirectional=options.bidirectional,
+        characters=options.characters or "none",  # type: ignore[arg-type]
+        alphabet=HASHED_NGRAMS if options.characters == "ngrams" else len(inventory.alphabet),
+        character_embedding=options.character_embedding or 1,
+        character_hidden=options.character_hidden or 1,
+        crf=crf,
+        pooling=pooling,  # type: ignore[arg-type]
+        multi_label=any(column.many for column in data.columns) and not any(soft),
+        heads=options.heads or 1,
+        inner=options.inner or 0,
+        residual=options.residual,
+        layer_norm=bool(options.layer_norm),
+        dropout=options.dropout or 0.0,
+        dropout_embedding=options.dropout_embedding or 0.0,
+        weight_drop=options.weight_drop or 0.0,
+        unknown=options.word_dropout,
+    )
+
+
+def _class_weights(options: Options, columns: Sequence[LabelSet], device: torch.device) -> list[Tensor | None] | None:
+    """Return the weight of each class of each output; None if all are equal."""
+    import torch
+
+    from rnnkit.nn.label_losses import balanced_weights
+
+    if not options.class_weights:
+        return None
+    given = parse_class_weights(options.class_weights)
+    if given is None:
+        return [balanced_weights(torch.tensor(column.counts)).to(device) for column in columns]
+    known = {label for column in columns for label in column.labels}
+    if unknown := [label for label in given if label not in known]:
+        raise UsageError(
+            f"--class-weights names {unknown[0]}, which is no label",
+            f"labels: {', '.join(sorted(known)[:20])}",
+            option="--class-weights",
+        )
+    return [torch.tensor([given.get(label, 1.0) for label in column.labels]).to(device) for column in columns]
+
+
+def _optimizer_settings(options: Options) -> OptimizerSettings:
+    from rnnkit.training.optimizer import OptimizerSettings
+
+    return OptimizerSettings(
+        optimizer=options.optimizer,  # type: ignore[arg-type]  # the value is one of the declared choices
+        weight_decay=options.weight_decay,
+        clip=options.clip,
+        ema_decay=options.mean_decay or 0.0,
+        keep_snapshots=options.average,
+        scale_loss=options.precision == "fp16",
+    )

@@ -1,0 +1,45 @@
+"""`rnnkit train-tagger`: train a tagger on data with a label for each word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rnnkit.events import Listener, null_listener
+from rnnkit.io.manifest import Workspace
+from rnnkit.stages.training import training_run
+from rnnkit.stages.training.labelling_options import TAGGER_PRESETS, TrainTaggerOptions, apply_preset
+from rnnkit.stages.training.labelling_run import build_labeller, embeddings_of, open_labelled
+from rnnkit.stages.training.run_folder import TrainingResult
+
+if TYPE_CHECKING:
+    from rnnkit.training.dry_run import CostEstimate
+
+EXAMPLE = """\
+rnnkit train-tagger
+rnnkit train-tagger --preset fast --output work/fast
+rnnkit train-tagger --arch gru --characters cnn --crf
+rnnkit train-tagger --embeddings wiki.en.vec --embedding 300
+rnnkit train-tagger --resume"""
+
+TASK = "tagging"
+
+
+def run(options: TrainTaggerOptions, listen: Listener = null_listener) -> TrainingResult | CostEstimate:
+    """Train a tagger, or with `dry_run` estimate the cost.
+
+    Raises:
+        DataError: Data, vocabulary or tokenizer is missing, or the data lacks a `train` or `valid` split.
+        UsageError: Options cannot be combined.
+        ArtefactError: Inputs do not match each other, or the output exists or is in use.
+        Interrupted: A signal arrived; everything is saved.
+    """
+    folder = options.output or Workspace(options.work).model
+    if not options.resume:
+        options = apply_preset(options, TAGGER_PRESETS[options.preset])
+        embeddings_of(options).check(False, options.init_from)
+    if options.dry_run:
+        trial = training_run.dry_run(options, folder, listen)
+        return trial.estimate(build_labeller(trial, open_labelled(options, TASK)))
+    with training_run.start(options, folder, listen) as started:
+        inputs = started.check_inputs(open_labelled(started.options, TASK), embeddings_of(started.options))
+        return started.fit(build_labeller(started, inputs), inputs)
