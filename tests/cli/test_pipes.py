@@ -41,6 +41,7 @@ LINES: dict[str, str] = {
 ELSEWHERE = {
     "decode", "score", "convert-ngrams", "convert-embeddings", "neighbors", "similarity", "analogy", "odd-one-out",
     "plot", "inspect", "train", "train-seq2seq", "train-lm", "train-embeddings",
+    "train-tagger", "train-classifier",
 }  # fmt: skip
 """Commands whose pipes are tested with their models and vectors."""
 

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 from tests import tiny_models
 from tests.word_vectors import write_vectors
-from tests.workspaces import make_text_workspace, make_workspace
+from tests.workspaces import make_labelled_workspace, make_text_workspace, make_workspace
 
 from rnnkit.cli import commands
 from rnnkit.cli.command import make
 from rnnkit.cli.commands import COMMANDS
 from rnnkit.cli.console import Console
 from rnnkit.stages.demo import DemoResult as Demo
+from rnnkit.stages.text import align, align_options
 
 from .conftest import Run
 
@@ -107,6 +108,11 @@ ROWS = [
     Row(("train-lm", "--arch", "ngram", "--work", "one", "--dry-run"), lambda found: [f"{found[0]['tokens']:,}"]),
     Row(("train", "--work", "one", "--dry-run", *SMALL), lambda found: [f"{found[0]['parameters']:,}"]),
     Row(("train-seq2seq", "--work", "two", "--dry-run", *SMALL), lambda found: [f"{found[0]['parameters']:,}"]),
+    Row(("train-tagger", "--work", "tagged", "--dry-run", *SMALL), lambda found: [f"{found[0]['parameters']:,}"]),
+    Row(
+        ("train-classifier", "--work", "tagged", "--data", "tagged/long", "--dry-run", *SMALL),
+        lambda found: [f"{found[0]['parameters']:,}"],
+    ),
     Row(("train-embeddings", "text", "--dry-run", "--min-count", "1"), lambda found: [f"{found[0]['words']:,}, from"]),
     Row(
         ("align-words", "text", "other", "--compare", "gold", "--output", "links", "--overwrite", *ONE_THREAD),
@@ -129,15 +135,21 @@ def test_every_command_that_reports_has_a_row() -> None:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models, vectors, workspaces and text for all rows."""
     root = tmp_path_factory.mktemp("quiet")
-    for name in ("c", "d"):
+    for name in ("c", "d", "e"):
         (root / name).mkdir()
     for name, folder in (
         ("lm", tiny_models.speaker_folder(root / "a", tiny_models.speaker(), "spaces")),
         ("mt", tiny_models.translator_folder(root / "b", tiny_models.translator(), "spaces")),
         ("one", make_text_workspace(root / "c")),
         ("two", make_workspace(root / "d")),
+        ("tagged", make_labelled_workspace(root / "e", "tags")),
     ):
         shutil.move(folder, root / name)
+    options = align_options.AlignOptions(
+        text="form", labels=["long"], work=root / "tagged", output=root / "tagged" / "long",
+        label_files=[root / "e" / f"{split}.long" for split in ("train", "valid")],
+    )  # fmt: skip
+    align.run(options)
     write_vectors(root / "vectors.txt")
     texts = {
         "text": "the king sat on the mat\nthe queen ran\n",

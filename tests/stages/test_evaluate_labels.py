@@ -72,7 +72,7 @@ def test_classification(tmp_path: Path) -> None:
 
 def test_tagging(tmp_path: Path) -> None:
     report = run(make(tmp_path, "O B-A I-A\n\nB-A O\n", "O B-A O\n\nB-A I-B\n", width=2))
-    assert report.lines[0] == "one label per token: 5 tokens in 3 lines, 4 labels"
+    assert report.lines[0] == "one label per word: 5 words in 3 lines, 4 labels"
     assert scores(report) == {
         "accuracy": 0.6, "macro F1": 0.38, "Matthews correlation": 0.44, "span F1": 0.4, "span macro F1": 0.25,
     }  # fmt: skip
@@ -141,9 +141,9 @@ def test_sets_of_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "reference", "hypotheses", "level"),
     [
-        ({"level": "token"}, "A\nB\n", "A\nC\n", "one label per token: 2 tokens in 2 lines, 3 labels"),
-        ({"level": "line"}, "New York\nB\n", "New York\nRome\n", "one label per line: 2 lines, 3 labels"),
-        ({}, "A\nB C\n", "A\nC C\n", "one label per token: 3 tokens in 2 lines, 3 labels"),
+        ({"label_level": "word"}, "A\nB\n", "A\nC\n", "one label per word: 2 words in 2 lines, 3 labels"),
+        ({"label_level": "line"}, "New York\nB\n", "New York\nRome\n", "one label per line: 2 lines, 3 labels"),
+        ({}, "A\nB C\n", "A\nC C\n", "one label per word: 3 words in 2 lines, 3 labels"),
     ],
 )
 def test_levels(tmp_path: Path, values: dict[str, str], reference: str, hypotheses: str, level: str) -> None:
@@ -172,7 +172,9 @@ def test_records_of_tags_and_sets(tmp_path: Path) -> None:
     found = run(make(tmp_path, "O B-A\n\n", tags)).calibration
     assert found is not None
     assert (found.probability, found.accuracy) == (0.75, 1)
-    sets = '{"labels": ["b", "a"], "probabilities": [0.5, 1.0]}\n{"labels": [], "probabilities": []}\n'
+    sets = (
+        '{"labels": ["b", "a"], "probabilities": {"a": 1.0, "b": 0.5, "c": 0}}\n{"labels": [], "probabilities": []}\n'
+    )
     found = run(make(tmp_path, "a\nb\n", sets, multi_label=True)).calibration
     assert found is not None
     assert [each.accuracy for each in found.bins if each.count] == [0, 1]
@@ -254,10 +256,10 @@ DATA_ERRORS: dict[str, tuple[str | bytes, str | bytes, dict[str, Any], str, int 
     "only blank lines": ("\n\n", "a\nb\n", {}, "ref", None, ("blank",)),
     "fewer lines": ("a\nb\nc\n", "a\n", {}, "ref", 2, ("hyp has 1 lines", "has 3", "ref:2")),
     "more lines": ("a\n", "a\nb\n", {}, "hyp", 2, ("hyp:2",)),
-    "no label": ("a\n\nb\n", "a\nb\nc\n", {}, "ref", 2, ("ref:2", "awk")),
-    "no prediction": ("a\nb\n", "a\n \n", {"level": "line"}, "hyp", 2, ("hyp:2",)),
+    "no label": ("a\n\nb\n", "a\nb\nc\n", {}, "ref", 2, ("ref:2", "rnnkit extract")),
+    "no prediction": ("a\nb\n", "a\n \n", {"label_level": "line"}, "hyp", 2, ("hyp:2",)),
     "several predictions": ("a\nb\n", "a\nb c\n", {}, "hyp", 2, ("hyp:2: 2 labels", "--multi-label")),
-    "fewer tokens": ("A B\nA B C\n", "A B\nA B\n", {}, "hyp", 2, ("hyp:2: 2 labels", "ref:2 has 3")),
+    "fewer words": ("A B\nA B C\n", "A B\nA B\n", {}, "hyp", 2, ("hyp:2: 2 labels", "ref:2 has 3")),
     "not a tag": ("O B-A\n", "O X\n", {}, "hyp", 1, ("'X'", "BIO", "--scheme none")),
     "not a tag of the reference": ("O B-A\nE-A O\n", "O B-A\nO O\n", {"scheme": "bio"}, "ref", 2, ("'E-A'", "BIO")),
     "not a tag of the scheme": ("O B-A\n", "O S-A\n", {"strict": True}, "hyp", 1, ("'S-A'", "BIO")),
@@ -272,6 +274,7 @@ DATA_ERRORS: dict[str, tuple[str | bytes, str | bytes, dict[str, Any], str, int 
     "empty label": ("a\n", '{"label": ""}\n', {}, "hyp", 1, ('"label"',)),
     "label twice": ("a\n", '{"labels": ["a", "a"]}\n', {"multi_label": True}, "hyp", 1, ("twice",)),
     "NaN": ("a\n", '{"label": "a", "probability": NaN}\n', {}, "hyp", 1, ("nan", "from 0 to 1")),
+    "a label missing": ("a\n", '{"labels": ["a"], "probabilities": {}}\n', {"multi_label": True}, "hyp", 1, ("None",)),
     "no number": ("a\n", '{"label": "a", "probability": true}\n', {}, "hyp", 1, ("True", "from 0 to 1")),
     "fewer probabilities": ("A B\n", '{"tags": ["A", "B"], "probabilities": [1]}\n', {}, "hyp", 1, ("1 prob",)),
 }  # fmt: skip
@@ -320,10 +323,10 @@ def test_text_that_does_not_match(tmp_path: Path, text: str, line: int) -> None:
         ({"text": Path("x")}, "--text"),
         ({"train_text": Path("x")}, "--train-text"),
         ({"text": Path("hyp"), "train_text": Path("hyp")}, "--text"),
-        ({"multi_label": True, "level": "token"}, "--multi-label"),
+        ({"multi_label": True, "label_level": "word"}, "--multi-label"),
         ({"multi_label": True, "figure": Path("x.png")}, "--figure"),
         ({"strict": True, "scheme": "none"}, "--strict"),
-        ({"strict": True, "level": "token"}, "--strict"),
+        ({"strict": True, "label_level": "word"}, "--strict"),
         ({"scheme": "bio"}, "--scheme"),
         ({"reliability": Path("x.png")}, "--reliability"),
         ({"reference": STDIN, "hypotheses": STDIN}, "--hypotheses"),

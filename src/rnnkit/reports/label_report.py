@@ -104,7 +104,7 @@ class LabelReport:
     Attributes:
         reference: Name of the reference.
         systems: Names of the hypotheses, and of the baseline if there is one.
-        form: `line`, `token` or `set`.
+        form: `line`, `word` or `set`.
         lines_read: Number of lines.
         scores: Scores of the system.
         known: Accuracy on known and unknown words.
@@ -188,11 +188,11 @@ class LabelReport:
             return f"a set of labels per line: {lines}, {labels}"
         if self.form == "line":
             return f"one label per line: {lines}, {labels}"
-        _, tokens = self.scores.summary[0].counts or (0, 0)
-        return f"one label per token: {tokens:,} tokens in {lines}, {labels}"
+        _, words = self.scores.summary[0].counts or (0, 0)
+        return f"one label per word: {words:,} words in {lines}, {labels}"
 
     def _summary_table(self) -> list[str]:
-        items = "tokens" if self.form == "token" else "lines"
+        items = "words" if self.form == "word" else "lines"
         rows = [("", "score", "95 % interval", "")]
         for each in self.summary:
             interval = "" if each.interval is None else f"[{', '.join(map(self._number, each.interval))}]"
@@ -253,7 +253,7 @@ class LabelReport:
         return [title, *table, self._mcnemar(comparison)]
 
     def _mcnemar(self, comparison: SystemComparison) -> str:
-        items = "tokens" if self.form == "token" else "lines"
+        items = "words" if self.form == "word" else "lines"
         return (
             f"McNemar's exact test: only the system is right on {comparison.only_system:,} {items}, only the baseline "
             f"on {comparison.only_baseline:,}; {_p_value(comparison.p_value)}"

@@ -28,6 +28,7 @@ class LabelCounter:
 
     def __init__(self, per_item: bool, may_be_labels: bool = True) -> None:
         self._per_item = per_item
+        self.may_be_labels = may_be_labels
         self._counts: Counter[str] | None = Counter() if may_be_labels else None
         self.lines = 0
         self.items = 0

@@ -1,4 +1,4 @@
-"""`rnnkit evaluate-labels`: scores of predicted labels of lines or tokens, and of the spans that tags mark."""
+"""`rnnkit evaluate-labels`: scores of predicted labels of lines or words, and of the spans that tags mark."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ rnnkit evaluate-labels test.tags --hypotheses test.hyp --baseline older.hyp
 rnnkit evaluate-labels test.tags --hypotheses test.hyp --text test.txt --train-text train.txt"""
 
 AUTO, NO_SPANS = "auto", "none"
-LEVELS = (AUTO, "line", "token")
+LEVELS = (AUTO, "line", "word")
 MAX_NAMED = 8
 """Maximum number of labels that a warning names."""
 
 
 @dataclass(frozen=True)
 class EvaluateLabelsOptions(shared.OverwriteOptions):
-    """Evaluate predicted labels: one label per line (classification), or one per token, separated by blanks (tagging).
+    """Evaluate predicted labels: one label per line (classification), or one per word, separated by blanks (tagging).
 
     Reports accuracy, precision, recall and F1 of each label with averages, Matthews correlation and the confusion
     matrix; for tags in IOB1, BIO, BIOES or BILOU also those of spans, such as named entities. The figures are those of
@@ -66,9 +66,9 @@ class EvaluateLabelsOptions(shared.OverwriteOptions):
         help="Labels of a baseline, to test the difference by paired bootstrap resampling and McNemar's test.",
         panel="Data",
     )
-    level: str = option(
+    label_level: str = option(
         AUTO,
-        help="One label per line or per token; auto: per token if any line of the reference has several.",
+        help="What has a label; auto: the words, if any line of the reference has several labels.",
         choices=LEVELS,
         panel="Data",
     )
@@ -80,12 +80,12 @@ class EvaluateLabelsOptions(shared.OverwriteOptions):
     )
     text: Path | None = option(
         None,
-        help="Tokens of the tagged text, one sentence per line, for the accuracy on known and unknown words.",
+        help="Tagged words, one sentence per line, separated by blanks, for the accuracy on known and unknown ones.",
         panel="Data",
         variable="EVALUATE_LABELS_TEXT",
     )
     train_text: Path | None = option(
-        None, help="Tokens of the training text, whose words are known; with --text.", panel="Data"
+        None, help="Text of the training data, whose words are known; with --text.", panel="Data"
     )
     scheme: str = option(
         AUTO,
@@ -168,8 +168,8 @@ def _check(options: EvaluateLabelsOptions) -> None:
     if (options.text is None) != (options.train_text is None):
         given, missing = ("--text", "--train-text") if options.text else ("--train-text", "--text")
         raise UsageError(f"{given} needs {missing}", "words are known if they occur in the training text", option=given)
-    if options.multi_label and options.level == "token":
-        raise UsageError("--multi-label cannot be combined with --level token", option="--multi-label")
+    if options.multi_label and options.label_level == "word":
+        raise UsageError("--multi-label cannot be combined with --label-level word", option="--multi-label")
     if options.multi_label and options.figure is not None:
         raise UsageError("--multi-label has no confusion matrix for --figure", option="--figure")
     if options.strict and options.scheme == NO_SPANS:
@@ -210,7 +210,7 @@ def _read_labels(options: EvaluateLabelsOptions) -> LabelFiles:
     """Read reference, hypotheses and baseline."""
     from rnnkit.evaluation.label_files import LINE, SET, check_single_labels, read_labels, read_reference
 
-    given = SET if options.multi_label else None if options.level == AUTO else options.level
+    given = SET if options.multi_label else None if options.label_level == AUTO else options.label_level
     reference, form = read_reference(options.reference, given)
     systems = [
         read_labels(path, reference, form) for path in (options.hypotheses, options.baseline) if path is not None
@@ -222,12 +222,12 @@ def _read_labels(options: EvaluateLabelsOptions) -> LabelFiles:
 
 def _choose_scheme(options: EvaluateLabelsOptions, files: LabelFiles, listen: Listener) -> SpanScheme | None:
     """Return the scheme of the tags; None if they mark no spans."""
-    from rnnkit.evaluation.label_files import TOKEN
+    from rnnkit.evaluation.label_files import WORD
 
     given = options.scheme not in (AUTO, NO_SPANS)
-    if given and files.form != TOKEN:
-        raise UsageError("--scheme needs one label per token", hint="add --level token", option="--scheme")
-    if files.form != TOKEN or options.scheme == NO_SPANS:
+    if given and files.form != WORD:
+        raise UsageError("--scheme needs one label per word", hint="add --label-level word", option="--scheme")
+    if files.form != WORD or options.scheme == NO_SPANS:
         return None
     scheme = parse_scheme(options.scheme) if given else _detect(files)
     if scheme is None and options.strict:
@@ -348,12 +348,12 @@ def _score_known(
 ) -> tuple[EstimatedScore, ...]:
     """Compute the accuracy on known and unknown words; nothing without --text."""
     from rnnkit.evaluation.label_evaluation import count_known
-    from rnnkit.evaluation.label_files import TOKEN, read_known_words
+    from rnnkit.evaluation.label_files import WORD, read_known_words
 
     if options.text is None or options.train_text is None:
         return ()
-    if files.form != TOKEN:
-        raise UsageError("--text needs one label per token", hint="add --level token", option="--text")
+    if files.form != WORD:
+        raise UsageError("--text needs one label per word", hint="add --label-level word", option="--text")
     return count_known(task.correct(hypothesis), read_known_words(options.text, options.train_text, files.reference))
 
 

@@ -30,7 +30,7 @@ from rnnkit.stages.text.extract_options import (
 from rnnkit.text.duplicates import MAX_HASHES, DuplicateCounter
 from rnnkit.text.label_counts import LabelCounter, look_like_labels
 from rnnkit.text.lines import open_text
-from rnnkit.text.row_splits import HashSplit, parse_fractions, split_of_file, split_rank
+from rnnkit.text.row_splits import HashSplit, has_split_name, parse_fractions, split_of_file, split_rank
 from rnnkit.text.tables import extraction_manifest, table_format
 from rnnkit.text.tables.columns import ColumnSelection, parse_column, parse_columns
 from rnnkit.text.tables.extraction_manifest import KIND, VERSION, Extraction
@@ -141,6 +141,7 @@ class _Extractor:
         self._sources = self._open_sources()
         self._splits = sorted(self._fractions or [source.split or "" for source in self._sources], key=split_rank)
         self._duplicates = DuplicateCounter(self._splits)
+        self._compared: int | None = None
         self._writers: dict[str, _SplitWriter] = {}
         self._repairs = [Repairs(source.path) for source in self._sources]
         self._first_rows: dict[str, list[str]] = {}
@@ -149,8 +150,11 @@ class _Extractor:
         for path in self._options.files:
             with open_text(path):  # a missing file is an error before its name is
                 pass
-        splits = [None] * len(self._options.files) if self._fractions else _splits_of_files(self._options.files)
         _check_names(self._options.files)
+        splits = [None] * len(self._options.files) if self._fractions else _splits_of_files(self._options.files)
+        named = [path.name for path in self._options.files if has_split_name(path)]
+        if self._fractions and len(named) > 1:
+            self._listen(WarningEvent(f"--split divides all rows of {', '.join(named)}, regardless of their names"))
         return [self._open_source(path, split) for path, split in zip(self._options.files, splits, strict=True)]
 
     def _open_source(self, path: Path, split: str | None) -> _Source:
@@ -198,7 +202,9 @@ class _Extractor:
                 continue
             split = source.split or self._hash_split(self._split_key(source, record, values))
             self._writers[split].write(source.path.name, values)
-            self._duplicates.add(split, values[0])
+            if self._compared is None:
+                self._compared = self._text_column(values)
+            self._duplicates.add(split, values[self._compared])
             if not rows and source.layout.format in (table_format.TSV, table_format.CSV) and not source.layout.header:
                 self._first_rows[source.path.name] = values
             rows += 1
@@ -211,6 +217,12 @@ class _Extractor:
             raise DataError(f"{source.path} has no {source.reader.unit}", why, path=source.path)
         reader = source.reader
         return SourceSummary(source.path, str(source.layout), rows, reader.unit, blank, reader.changes)
+
+    def _text_column(self, values: Sequence[str]) -> int:
+        """Return the column that is compared between splits: of tokens or, in a table, of the longest value."""
+        counters = next(iter(self._writers.values())).labels
+        tokens = [place for place, counter in enumerate(counters) if not counter.may_be_labels]
+        return tokens[0] if tokens else max(range(len(values)), key=lambda place: len(values[place]))
 
     def _split_key(self, source: _Source, record: Record, values: list[str]) -> bytes:
         """Return the bytes by which a row is assigned to a split, and remove the group from its values."""
@@ -240,7 +252,9 @@ class _Extractor:
         self._warn_of_header(files)
         if not self._duplicates.is_complete:
             self._listen(WarningEvent(f"duplicates were counted in the first {MAX_HASHES:,} lines of each split alone"))
-        return ExtractResult(tuple(summaries), files, tuple(self._duplicates.count()), tuple(self._repairs))
+        compared = self._columns[self._compared or 0].name
+        duplicates = tuple(self._duplicates.count())
+        return ExtractResult(tuple(summaries), files, duplicates, compared, tuple(self._repairs))
 
     def _summaries(self, paths: dict[str, list[Path]]) -> Iterator[ExtractedFile]:
         is_label = [

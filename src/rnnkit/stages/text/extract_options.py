@@ -194,13 +194,15 @@ class ExtractResult:
     Attributes:
         sources: The files that were read.
         files: The files that were written.
-        duplicates: Lines of the first column that occur in several splits.
+        duplicates: Lines of one column that occur in several splits.
+        compared: Name of that column.
         repairs: Skipped rows of each file, with `--repair`.
     """
 
     sources: tuple[SourceSummary, ...]
     files: tuple[ExtractedFile, ...]
     duplicates: tuple[SplitDuplicates, ...]
+    compared: str
     repairs: tuple[Repairs, ...]
 
     @property
@@ -209,10 +211,9 @@ class ExtractResult:
         return (*map(str, self.sources), *map(str, self.files), *self._describe_duplicates())
 
     def _describe_duplicates(self) -> list[str]:
-        column = self.files[0].column
         return [
-            f"duplicates: {each.lines:,} of {each.compared:,} lines of {each.split}.{column} occur in "
-            f"{each.other}.{column}"
+            f"duplicates: {each.lines:,} of {each.compared:,} lines of {each.split}.{self.compared} occur in "
+            f"{each.other}.{self.compared}"
             for each in self.duplicates
             if each.lines
         ]
@@ -223,7 +224,13 @@ class ExtractResult:
             "sources": [each.as_dict() for each in self.sources],
             "files": [each.as_dict() for each in self.files],
             "duplicates": [
-                {"split": each.split, "other": each.other, "lines": each.lines, "compared": each.compared}
+                {
+                    "column": self.compared,
+                    "split": each.split,
+                    "other": each.other,
+                    "lines": each.lines,
+                    "compared": each.compared,
+                }
                 for each in self.duplicates
             ],
             "repairs": [each.as_dict() for each in self.repairs if each.counts],
