@@ -198,9 +198,11 @@ def test_quiet_and_json_hide_no_result(run: Run, made: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("json_too", [False, True])
 def test_the_demo_hides_no_result(capsys: pytest.CaptureFixture[str], json_too: bool) -> None:
-    result = Demo(93.84, "nrefs:1", [("ein Hund", "a dog", "a dog")], Path("curve.png"), 60.0, {"x": "queen"}, 0.5)
+    result = Demo(
+        93.84, "nrefs:1", [("ein Hund", "a dog", "a dog")], Path("curve.png"), 60.0, {"x": "queen"}, 0.5, "a/DET", 0.98
+    )
     stage: Any = SimpleNamespace(run=lambda options, listen: result)
     commands.demo(stage, None, Console(quiet=True, json=json_too))
     captured = capsys.readouterr()
     assert captured.err == ""
-    assert all(figure in captured.out for figure in ("93.8", "nrefs:1", "queen"))
+    assert all(figure in captured.out for figure in ("93.8", "nrefs:1", "queen", "a/DET", "98"))
