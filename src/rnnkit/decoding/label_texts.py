@@ -25,7 +25,7 @@ from torch import Tensor
 
 from rnnkit.data.batch_sampler import plan_epoch
 from rnnkit.data.label_parsing import split_words
-from rnnkit.data.word_table import SparseRows, WordTable, unknown_tokens
+from rnnkit.data.word_table import SparseRows, WordBatch, WordTable, unknown_tokens
 from rnnkit.errors import ArtefactError
 from rnnkit.models.labelling.labelling_store import LoadedLabeller, character_features
 from rnnkit.models.labelling.tagger import TaggerNetwork
@@ -207,13 +207,13 @@ class Labeller:
         return [each for each in found if each is not None]
 
     def _tag(
-        self, inputs: Sequence[object], options: LabelTextOptions
+        self, inputs: Sequence[WordBatch], options: LabelTextOptions
     ) -> list[tuple[tuple[OutputLabels, ...], tuple[float, ...]]]:
         networks = [model.network for model in self.models]
         all_scores, length_B = [], torch.zeros(0)
         for network, batch in zip(networks, inputs, strict=True):
             assert isinstance(network, TaggerNetwork)
-            scores, length_B = network.scores(batch)  # type: ignore[arg-type]
+            scores, length_B = network.scores(batch)
             all_scores.append(scores)
         by_output = []
         for output, column in enumerate(self.columns):
@@ -238,14 +238,14 @@ class Labeller:
         return None, combined
 
     def _classify(
-        self, inputs: Sequence[object], options: LabelTextOptions
+        self, inputs: Sequence[WordBatch], options: LabelTextOptions
     ) -> list[tuple[tuple[OutputLabels, ...], tuple[float, ...]]]:
         networks = [model.network for model in self.models]
         probabilities: list[list[Tensor]] = [[] for _ in self.columns]
         attention: Tensor | None = None
         for network, batch in zip(networks, inputs, strict=True):
             assert isinstance(network, ClassifierNetwork)
-            scores, weight_BT = network.scores_and_attention(batch)  # type: ignore[arg-type]
+            scores, weight_BT = network.scores_and_attention(batch)
             attention = weight_BT if attention is None else attention
             for output, scores_BC in enumerate(scores):
                 scaled_BC = scores_BC / network.temperature_O[output]

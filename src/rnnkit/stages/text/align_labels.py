@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rnnkit.data.label_parsing import LabelForm
     from rnnkit.data.label_sources import LabelSource
     from rnnkit.data.labelled_data import LabelSet
-    from rnnkit.data.labelled_data_writer import LabelledCounts, LabelledSplit
+    from rnnkit.data.labelled_data_writer import LabelledCounts, LabelledDataWriter, LabelledSplit
     from rnnkit.stages.text.align_options import AlignOptions
 
 MANY_LABELS = 0.5
@@ -90,9 +90,9 @@ def _describe_column(column: LabelSet, task: str) -> str:
         f"{label} {count:,}" for label, count in list(zip(column.labels, column.counts, strict=True))[:SHOWN]
     )
     rest = f", and {len(column.labels) - SHOWN:,} more" if len(column.labels) > SHOWN else ""
-    scheme = f", {column.scheme} spans" if column.scheme else ""
-    unit = "word" if task == TAGGING else "line"
-    return f"{column.name}: {len(column.labels):,} labels, one per {unit}{scheme}: {shown}{rest}"
+    scheme = f", {column.scheme.upper()} spans" if column.scheme else ""
+    unit = "one per word" if task == TAGGING else "several per line" if column.many else "one per line"
+    return f"{column.name}: {len(column.labels):,} labels, {unit}{scheme}: {shown}{rest}"
 
 
 def check_options(options: AlignOptions) -> None:
@@ -281,16 +281,15 @@ def _word_encoder(
 
 def _write(
     options: AlignOptions,
-    writer: object,
+    writer: LabelledDataWriter,
     split: LabelledSplit,
     splits: Sequence[LabelledSplit],
     forms: Sequence[LabelForm],
     listen: Listener,
 ) -> LabelledCounts:
     """Write a split with its progress."""
-    from rnnkit.data.labelled_data_writer import LabelledDataWriter, LineRules
+    from rnnkit.data.labelled_data_writer import LineRules
 
-    assert isinstance(writer, LabelledDataWriter)
     held_out: frozenset[int] = frozenset()
     if split.split == TRAIN and options.drop_leaked:
         others = (text_fingerprints(other, forms) for other in splits if other.split != TRAIN)
