@@ -17,6 +17,7 @@ from rnnkit.events import Event, Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.models.labelling.labelling_store import load_labeller
 from rnnkit.models.labelling.text_classifier import ClassifierNetwork
+from rnnkit.models.model_weights import may_exceed_weights
 from rnnkit.stages.text import align, align_options
 from rnnkit.stages.training import train, train_classifier, train_tagger
 from rnnkit.stages.training.labelling_options import TrainClassifierOptions, TrainTaggerOptions
@@ -213,3 +214,11 @@ def test_damaged_labels_are_named(work: Path, tmp_path: Path, change: Any) -> No
     path.write_text(json.dumps(document))
     with raises(FormatError, path=path):
         load_labeller(model, "best", CPU)
+
+
+def test_a_recurrent_model_records_no_inner_size(work: Path, tmp_path: Path) -> None:
+    """The size of a recurrent network is estimated from its own sizes; a larger one would be built twice to load it."""
+    result = tagged(work, tmp_path / "model", inner=4000)
+    shape = json.loads((result.model / "config.json").read_text())["network"]
+    assert shape["inner"] == 0
+    assert not may_exceed_weights(shape, {"weights": torch.zeros(1), "biases": torch.zeros(1)})

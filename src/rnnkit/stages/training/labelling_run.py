@@ -218,7 +218,7 @@ def _config(options: Options, data: LabelledData, inventory: LabelInventory) -> 
         pooling=pooling,  # type: ignore[arg-type]
         multi_label=any(column.many for column in data.columns) and not any(soft),
         heads=options.heads or 1,
-        inner=options.inner or 0,
+        inner=(options.inner or 0) if options.arch == "transformer" else 0,
         residual=options.residual,
         layer_norm=bool(options.layer_norm),
         dropout=options.dropout or 0.0,
