@@ -2,7 +2,7 @@
 # make test   the tests; of long products of parameters, cases in which every value occurs
 # make test-all  the tests with every case
 # make kernels  compiles what the tests need of machine code, which they do first if need be
-# make coverage  the tests, and which lines of the package they ran; an error under 90%
+# make coverage  the tests, and which lines of the package they ran; an error under 98%
 # make lint   style and types
 # make torture  faults in runs of every command for hours: kills, full disks, damaged files; prints a table
 # make fuzz   hostile files for every reader, MINUTES=10 for each

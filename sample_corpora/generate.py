@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from generator import monolingual, normalise, parallel
+from generator import labelled, monolingual, normalise, parallel
 
 HERE = Path(__file__).resolve().parent
 SEED = 1
@@ -14,7 +14,7 @@ SEED = 1
 
 def corpora(seed: int) -> dict[str, str]:
     """Every generated file by its path below the output folder."""
-    return {**parallel.corpus(seed), **monolingual.corpus(seed), **normalise.corpus(seed)}
+    return {**parallel.corpus(seed), **monolingual.corpus(seed), **normalise.corpus(seed), **labelled.corpus(seed)}
 
 
 def differing(files: dict[str, str], folder: Path) -> list[str]:

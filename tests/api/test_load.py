@@ -26,7 +26,7 @@ SOURCES = (EARLIER / "test.de").read_text(encoding="utf-8").splitlines()
 def test_import_is_instant() -> None:
     code = "import sys, rnnkit; print(sorted({'torch', 'numpy', 'numba', 'typer'} & set(sys.modules)), dir(rnnkit)[-1])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[] train_seq2seq\n"
+    assert done.stdout == "[] train_tagger\n"
 
 
 def test_every_name_is_there() -> None:

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.workspaces import SMALL, SMALL_TEXT, make_text_workspace, make_workspace
+from tests import unmeasured
+from tests.workspaces import SMALL, SMALL_TEXT, make_labelled_workspace, make_text_workspace, make_workspace
 
 from rnnkit.cli.commands import COMMANDS
 from rnnkit.events import null_listener
@@ -26,6 +27,7 @@ RUNPY_IMPORTS = ("contextlib", "enum", "typing")
 """What `python -m` imports before the program's first line, from the current folder, as Python documents it."""
 
 FEW = ["--max-steps", "2", "--validate-every", "2", "--quiet"]
+TINY = ["--hidden", "8", "--embedding", "6", "--batch-tokens", "120", "--threads", "1"]
 SEVERAL = {
     "tokenize": ["train.de", "--type", "words", "--work", "new/work"],
     "vocab": ["work/tokens/train.de.tok", "--output", "new/vocab.tsv"],
@@ -33,6 +35,8 @@ SEVERAL = {
     "train": [*SMALL, *FEW, "--output", "new/model"],
     "train-seq2seq": [*SMALL, *FEW, "--output", "new/seq2seq"],
     "train-lm": [*SMALL_TEXT, *FEW, "--work", "text/work", "--output", "new/speaker"],
+    "train-tagger": [*TINY, *FEW, "--work", "tags/work", "--output", "new/tagger"],
+    "train-classifier": [*TINY, *FEW, "--work", "labels/work", "--output", "new/classifier"],
 }
 """Command lines of the commands that share their work among processes."""
 
@@ -49,6 +53,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_workspace(folder)
     (folder / "text").mkdir()
     make_text_workspace(folder / "text")
+    for name, column in (("tags", "tags"), ("labels", "long")):
+        (folder / name).mkdir()
+        make_labelled_workspace(folder / name, column)
     for name in MODULES:
         (folder / f"{name}.py").write_text(f"open({str(folder / 'ran')!r}, 'a').write('{name} ')\n")
     (folder / "matplotlibrc").write_text("text.usetex: True\nbackend: module://secrets\n")
@@ -66,7 +73,8 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(folder: Path, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, *command], cwd=folder, env={**os.environ, **variables}, capture_output=True, text=True,
+        [sys.executable, *command], cwd=folder, env={**unmeasured.environment(), **variables}, capture_output=True,
+        text=True,
         stdin=subprocess.DEVNULL, timeout=600,
     )  # fmt: skip
     ran = folder / "ran"
@@ -74,7 +82,14 @@ def run(folder: Path, *command: str, **variables: str) -> subprocess.CompletedPr
     return done
 
 
-@pytest.mark.parametrize("name", STARTING)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # `train` runs the command for the data: two of them, and one whose data differs, stand for the others
+        pytest.param(name, marks=[pytest.mark.exhaustive] * (name in ("train-seq2seq", "train-classifier")))
+        for name in STARTING
+    ],
+)
 def test_commands_with_processes(workspace: Path, script: Path, name: str) -> None:
     done = run(workspace, str(script), name, *SEVERAL[name], "--processes", "2")
     assert done.returncode == 0, done.stderr

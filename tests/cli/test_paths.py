@@ -29,6 +29,7 @@ BESIDE = {
     "score": ["--model", "lm/model"],
     "bleu": ["--hypotheses", "a_file"],
     "error-rate": ["--hypotheses", "a_file"],
+    "evaluate-labels": ["--hypotheses", "a_file"],
     "evaluate-embeddings": ["--vectors", "vectors.txt"],
     "neighbors": ["--vectors", "vectors.txt"],
     "similarity": ["--vectors", "vectors.txt"],
@@ -52,7 +53,7 @@ ARGUMENTS = {
     "phrases": ["a_file"], "tokenize": ["train.de"], "vocab": ["work/tokens/train.de.tok"], "average": ["mt/model"],
     "train-embeddings": ["a_file"], "inspect": ["a_file"], "verify": ["lm/model"], "diagnose": ["lm/model"],
     "plot": ["mt/model"], "bleu": ["a_file"], "error-rate": ["a_file"], "evaluate-embeddings": ["analogies.txt"],
-    "convert-embeddings": ["new.vec"], "convert-ngrams": ["new.arpa"],
+    "evaluate-labels": ["a_file"], "convert-embeddings": ["new.vec"], "convert-ngrams": ["new.arpa"],
 }  # fmt: skip
 
 

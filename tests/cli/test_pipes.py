@@ -33,6 +33,7 @@ LINES: dict[str, str] = {
     "align-words": "align-words a b --compare links --threads 1 --output out",
     "bleu": "bleu a --hypotheses b",
     "error-rate": "error-rate a --hypotheses b",
+    "evaluate-labels": "evaluate-labels a --hypotheses b",
     "evaluate-embeddings": "evaluate-embeddings pairs --vectors vectors",
 }
 """A command line of each; the texts among its words are given as files, then as pipes."""
@@ -40,6 +41,7 @@ LINES: dict[str, str] = {
 ELSEWHERE = {
     "decode", "score", "convert-ngrams", "convert-embeddings", "neighbors", "similarity", "analogy", "odd-one-out",
     "plot", "inspect", "train", "train-seq2seq", "train-lm", "train-embeddings",
+    "train-tagger", "train-classifier",
 }  # fmt: skip
 """Commands whose pipes are tested with their models and vectors."""
 

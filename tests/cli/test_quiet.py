@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 from tests import tiny_models
 from tests.word_vectors import write_vectors
-from tests.workspaces import make_text_workspace, make_workspace
+from tests.workspaces import make_labelled_workspace, make_text_workspace, make_workspace
 
 from rnnkit.cli import commands
 from rnnkit.cli.command import make
 from rnnkit.cli.commands import COMMANDS
 from rnnkit.cli.console import Console
 from rnnkit.stages.demo import DemoResult as Demo
+from rnnkit.stages.text import align, align_options
 
 from .conftest import Run
 
@@ -79,6 +80,17 @@ ROWS = [
         lambda found: [f"{rate['percent']:.2f}" for rate in found[0]["rates"]],
     ),
     Row(
+        ("evaluate-labels", "text", "--hypotheses", "other", "--baseline", "text", "--bootstrap-samples", "9"),
+        lambda found: [
+            *(f"{score['score']:.4f}" for score in found[0]["scores"]),
+            *(f"p = {each['p_value']:.4f}" for each in found[0]["comparison"]["differences"]),
+        ],
+    ),
+    Row(
+        ("evaluate-labels", "tags", "--hypotheses", "tags.jsonl", "--bootstrap-samples", "9"),
+        lambda found: [f"{found[0]['calibration']['expected_calibration_error']:.4f}"],
+    ),
+    Row(
         ("evaluate-embeddings", "analogies", "pairs", "--vectors", "vectors.txt"),
         lambda found: [f"{100 * found[0]['scores'][0]['total']['accuracy']:.2f} %", "1.0000"],
     ),
@@ -96,6 +108,11 @@ ROWS = [
     Row(("train-lm", "--arch", "ngram", "--work", "one", "--dry-run"), lambda found: [f"{found[0]['tokens']:,}"]),
     Row(("train", "--work", "one", "--dry-run", *SMALL), lambda found: [f"{found[0]['parameters']:,}"]),
     Row(("train-seq2seq", "--work", "two", "--dry-run", *SMALL), lambda found: [f"{found[0]['parameters']:,}"]),
+    Row(("train-tagger", "--work", "tagged", "--dry-run", *SMALL), lambda found: [f"{found[0]['parameters']:,}"]),
+    Row(
+        ("train-classifier", "--work", "tagged", "--data", "tagged/long", "--dry-run", *SMALL),
+        lambda found: [f"{found[0]['parameters']:,}"],
+    ),
     Row(("train-embeddings", "text", "--dry-run", "--min-count", "1"), lambda found: [f"{found[0]['words']:,}, from"]),
     Row(
         ("align-words", "text", "other", "--compare", "gold", "--output", "links", "--overwrite", *ONE_THREAD),
@@ -118,15 +135,21 @@ def test_every_command_that_reports_has_a_row() -> None:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models, vectors, workspaces and text for all rows."""
     root = tmp_path_factory.mktemp("quiet")
-    for name in ("c", "d"):
+    for name in ("c", "d", "e"):
         (root / name).mkdir()
     for name, folder in (
         ("lm", tiny_models.speaker_folder(root / "a", tiny_models.speaker(), "spaces")),
         ("mt", tiny_models.translator_folder(root / "b", tiny_models.translator(), "spaces")),
         ("one", make_text_workspace(root / "c")),
         ("two", make_workspace(root / "d")),
+        ("tagged", make_labelled_workspace(root / "e", "tags")),
     ):
         shutil.move(folder, root / name)
+    options = align_options.AlignOptions(
+        text="form", labels=["long"], work=root / "tagged", output=root / "tagged" / "long",
+        label_files=[root / "e" / f"{split}.long" for split in ("train", "valid")],
+    )  # fmt: skip
+    align.run(options)
     write_vectors(root / "vectors.txt")
     texts = {
         "text": "the king sat on the mat\nthe queen ran\n",
@@ -135,6 +158,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "analogies": ": family\nman king woman queen\none two king man\n",
         "pairs": "king\tqueen\t8\none\ttwo\t9\nman\tone\t1\n",
         "gold": "0-0 1-1\n0-0\n",
+        "tags.jsonl": '{"tags": ["a", "b"], "probabilities": [0.9, 0.4]}\n{"tags": ["a"], "probabilities": [0.7]}\n',
+        "tags": "a a\na\n",
     }
     for name, content in texts.items():
         (root / name).write_text(content, encoding="utf-8")
@@ -173,9 +198,11 @@ def test_quiet_and_json_hide_no_result(run: Run, made: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("json_too", [False, True])
 def test_the_demo_hides_no_result(capsys: pytest.CaptureFixture[str], json_too: bool) -> None:
-    result = Demo(93.84, "nrefs:1", [("ein Hund", "a dog", "a dog")], Path("curve.png"), 60.0, {"x": "queen"}, 0.5)
+    result = Demo(
+        93.84, "nrefs:1", [("ein Hund", "a dog", "a dog")], Path("curve.png"), 60.0, {"x": "queen"}, 0.5, "a/DET", 0.98
+    )
     stage: Any = SimpleNamespace(run=lambda options, listen: result)
     commands.demo(stage, None, Console(quiet=True, json=json_too))
     captured = capsys.readouterr()
     assert captured.err == ""
-    assert all(figure in captured.out for figure in ("93.8", "nrefs:1", "queen"))
+    assert all(figure in captured.out for figure in ("93.8", "nrefs:1", "queen", "a/DET", "98"))

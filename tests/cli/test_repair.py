@@ -11,9 +11,10 @@ import pytest
 from tests.embeddings.formats.test_pipes import feed
 from tests.topics import write_topics
 from tests.word_vectors import ROYALS, write_vectors
-from tests.workspaces import SMALL, SMALL_TEXT, make_text_workspace, make_workspace
+from tests.workspaces import SMALL, SMALL_TEXT, make_labelled_workspace, make_text_workspace, make_workspace
 
 from rnnkit.cli.commands import COMMANDS
+from rnnkit.stages.text import align, align_options
 
 from .conftest import Run
 
@@ -51,9 +52,14 @@ QUICK = {
     "plot": Use(["--vectors", "VECTORS", "--output", "map.svg"]),
     "train-embeddings": Use(["text", "--init-from", "VECTORS", "--output", "more", "--epochs", "1", "--threads", "1"]),
 }
+LABELS = ["--hidden", "8", "--embedding", "10", "--threads", "1", "--dry-run"]
 TRAINERS = {
     "train": Use([*SMALL, "--dry-run", "--embeddings", "VECTORS", "--work", "pairs/work"], None),
     "train-seq2seq": Use([*SMALL, "--dry-run", "--embeddings", "VECTORS", "--work", "pairs/work"], None),
+    "train-tagger": Use([*LABELS, "--embeddings", "VECTORS", "--work", "labels/work"], None),
+    "train-classifier": Use(
+        [*LABELS, "--embeddings", "VECTORS", "--work", "labels/work", "--data", "labels/work/long"], None
+    ),
     "train-lm": Use([*SMALL_TEXT, "--dry-run", "--embeddings", "VECTORS", "--work", "text-work/work"], None),
 }
 USES = {**QUICK, **TRAINERS}
@@ -80,10 +86,12 @@ def files(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def workspaces(files: None) -> None:
     """Aligned data of two sides and of one."""
-    for folder in (Path("pairs"), Path("text-work")):
+    for folder in (Path("pairs"), Path("text-work"), Path("labels")):
         folder.mkdir()
     make_workspace(Path("pairs"))
     make_text_workspace(Path("text-work"))
+    work = make_labelled_workspace(Path("labels"), "tags")
+    align.run(align_options.AlignOptions(text="form", labels=["long"], work=work, output=work / "long"))
     rows = {word: (*row, 0.1, 0.2, 0.3, 0.4, 0.5) for word, row in {**ROYALS, "the": ROYALS["one"]}.items()}
     Path("imperfect.txt").write_bytes(spoil(write_vectors(Path("whole.txt"), rows)))
 

@@ -136,6 +136,8 @@ RUNS: dict[str, list[list[str]]] = {
     "train": [["--dry-run", "--hidden", "4", "--embedding", "4"]],
     "train-seq2seq": [["--init-from", MT, "--output", NAME + "m"]],
     "train-lm": [["--data", "one", "--arch", "ngram", "--output", NAME + "m2"]],
+    "train-tagger": [["--output", NAME + "m3"], ["--init-from", MT, "--output", NAME + "m3"]],
+    "train-classifier": [["--class-weights", f"{EVIL}=2", "--output", NAME + "m4"]],
     "train-embeddings": [[f"{NAME}.de", "--output", NAME + "v", "--epochs", "1", "--dimension", "4"]],
     "decode": [["train.de", "--model", MT], [f"{NAME}.de", "--model", MT, "--output", NAME + "hyp"]],
     "neighbors": [["king", EVIL, "--vectors", VECTORS], ["king", "--json", "--vectors", VECTORS]],
@@ -148,6 +150,10 @@ RUNS: dict[str, list[list[str]]] = {
     "score": [["train.de", "--model", LM], [f"{NAME}.de", "--model", LM, "--output", NAME + "score"]],
     "bleu": [[f"{NAME}.de", "--hypotheses", "train.de"], ["train.de", "--hypotheses", "train.en", "--json"]],
     "error-rate": [[f"{NAME}.de", "--hypotheses", "train.de"]],
+    "evaluate-labels": [
+        [f"{NAME}.de", "--hypotheses", "train.de"],
+        ["train.de", "--hypotheses", "train.de", "--figure", NAME + "c.svg", "--json"],
+    ],
     "evaluate-embeddings": [["analogies.txt", "--vectors", VECTORS], ["analogies.txt", "--json", "--vectors", VECTORS]],
     "inspect": [[f"{NAME}.de"], ["bad"], ["bad/config.json"], ["work"], [LM, MT], [MT, "--json"], [VECTORS], ["."]],
     "verify": [["bad"], [LM, MT], [f"{NAME}.de"], [LM, "--json"]],
@@ -160,7 +166,7 @@ RUNS: dict[str, list[list[str]]] = {
 }  # fmt: skip
 
 
-REFUSED = {"train-seq2seq", "train-lm", "demo", "diagnose"}
+REFUSED = {"train-seq2seq", "train-lm", "train-tagger", "train-classifier", "demo", "diagnose"}
 """Commands of which only the errors are looked at."""
 
 

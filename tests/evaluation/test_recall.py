@@ -126,7 +126,10 @@ def test_a_signal_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("arch", "least", "most"), [("rnn", 5, 20), ("gru", 100, 200), ("lstm", 100, 200)])
+@pytest.mark.parametrize(
+    ("arch", "least", "most"),
+    [("rnn", 5, 20), pytest.param("gru", 100, 200, marks=pytest.mark.exhaustive), ("lstm", 100, 200)],
+)
 def test_gates_remember_longer(arch: kinds.LanguageArch, least: int, most: int) -> None:
     """The figures of the textbooks: about 7 steps for the vanilla unit, about 100 for gated ones."""
     assert least <= measure_recall(RecallSettings(arch), [1, 2, 5, 10, 20, 50, 100, 200]).span <= most

@@ -28,7 +28,11 @@ def corpora() -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("options", "floor"), FLOORS, ids=str)
+@pytest.mark.parametrize(
+    ("options", "floor"),
+    [FLOORS[0], FLOORS[1], pytest.param(*FLOORS[2], marks=pytest.mark.exhaustive)],
+    ids=str,
+)
 def test_vectors_agree_with_people(corpora: Path, tmp_path: Path, options: dict[str, Any], floor: float) -> None:
     with gzip.open(corpora / "wikipedia-en-2015" / "wiki.az.txt.gz") as file:
         (tmp_path / "text").write_bytes(file.read(TEXT_BYTES))

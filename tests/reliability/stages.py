@@ -90,6 +90,26 @@ STAGES = (
         "score valid.en --work lm --threads 1", True, reads="lm/data",
     ),
     _stage(
+        "align (tags)", "align --work lm --text en --labels tag --output lm/tags", "lm/tags",
+        f"train-tagger --work lm --data lm/tags --output lm/read {NETWORK} --overwrite",
+    ),
+    _stage(
+        "align (labels)", "align --work lm --text en --labels label --output lm/labels", "lm/labels",
+        f"train-classifier --work lm --data lm/labels --output lm/read {NETWORK} --overwrite",
+    ),
+    _stage(
+        "train-tagger", f"train-tagger --work lm --data lm/tags --output lm/tagger {NETWORK}", "lm/tagger",
+        "decode valid.en --model lm/tagger --threads 1", True, reads="lm/tags",
+    ),
+    _stage(
+        "train-classifier", f"train-classifier --work lm --data lm/labels --output lm/classifier {NETWORK}",
+        "lm/classifier", "decode valid.en --model lm/classifier --threads 1", True, reads="lm/labels",
+    ),
+    _stage(
+        "decode (tags)", "decode valid.en --model lm/tagger --output lm/valid.tags --threads 1 --batch-tokens 20",
+        "lm/valid.tags", "evaluate-labels valid.tag --hypotheses lm/valid.tags", True, reads="valid.en lm/tagger",
+    ),
+    _stage(
         "train-lm (counts)", "train-lm --arch ngram --order 3 --work lm --output lm/counts", "lm/counts",
         "score valid.en --model lm/counts",
     ),
@@ -114,6 +134,10 @@ STAGES = (
         "work/vectors.bin", "neighbors the --vectors work/vectors.bin",
     ),
     _stage(
+        "extract", "extract train.de valid.de --format tsv --columns line=1 --output rows",
+        "rows/train.line rows/valid.line", "inspect rows/train.line",
+    ),
+    _stage(
         "phrases", "phrases train.en --min-count 1 --threshold 2 --output work/joined",
         "work/joined work/joined.phrases.tsv", "phrases valid.en --phrases work/joined.phrases.tsv",
     ),
@@ -127,7 +151,15 @@ def write_texts(folder: Path, first: int) -> None:
     for split, count in LINES.items():
         for side in ("de", "en"):
             lines = islice(read_lines(CORPUS / f"{split}.{side}"), first, first + count)
-            (folder / f"{split}.{side}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            texts = list(lines)
+            (folder / f"{split}.{side}").write_text("".join(f"{line}\n" for line in texts), encoding="utf-8")
+        rows = [line.split() for line in texts]
+        columns = {
+            "tag": [" ".join("CAPITAL" if word[0].isupper() else "WORD" for word in words) for words in rows],
+            "label": ["long" if len(words) > 7 else "short" for words in rows],
+        }
+        for name, values in columns.items():
+            (folder / f"{split}.{name}").write_text("".join(f"{value}\n" for value in values), encoding="utf-8")
 
 
 def contents(folder: Path, made: str) -> dict[str, bytes] | None:

@@ -80,7 +80,7 @@ def records(model: Path) -> list[dict[str, float]]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["pairs", pytest.param("text", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["pairs", pytest.param("text", marks=pytest.mark.exhaustive)])
 def test_two_processes_equal_two_accumulated_batches(works: dict[str, Path], tmp_path: Path, kind: str) -> None:
     """Two processes take the steps of one that adds up the gradients of two batches."""
     one, two = tmp_path / "one", tmp_path / "two"
@@ -101,7 +101,7 @@ def test_two_processes_equal_two_accumulated_batches(works: dict[str, Path], tmp
 
 @pytest.mark.parametrize(
     ("kind", "number", "code"),
-    [("text", signal.SIGINT, 130), pytest.param("pairs", signal.SIGTERM, 143, marks=pytest.mark.slow)],
+    [("text", signal.SIGINT, 130), pytest.param("pairs", signal.SIGTERM, 143, marks=pytest.mark.exhaustive)],
 )
 def test_a_signal_saves_and_a_resumed_run_ends_bit_equal(
     works: dict[str, Path], tmp_path: Path, kind: str, number: signal.Signals, code: int
@@ -125,7 +125,7 @@ def test_a_signal_saves_and_a_resumed_run_ends_bit_equal(
     assert not np.array_equal(random["cpu"], random["process-1:cpu"]), "dropout differs from process to process"
 
 
-@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rank", [1, pytest.param(0, marks=pytest.mark.exhaustive)])
 def test_a_killed_worker_leaves_a_whole_checkpoint(works: dict[str, Path], tmp_path: Path, rank: int) -> None:
     """A killed worker ends the run, and the checkpoint is whole."""
     model = tmp_path / "model"

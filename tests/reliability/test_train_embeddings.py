@@ -78,7 +78,9 @@ def assert_same(folder: Path, output: str) -> None:
     assert manifest.find_mismatches(folder / output) == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.exhaustive)]
+)
 def test_a_signal_saves_and_says_how_to_go_on(folder: Path, number: signal.Signals, code: int) -> None:
     output = folder / number.name
     process = start(folder, "text", "--output", number.name, *LEARN, *ALWAYS)

@@ -47,7 +47,7 @@ def language_model(tmp_path_factory: pytest.TempPathFactory) -> Victim:
     return Victim(work, TEXT, run_whole(work, TEXT), kills=2, many_kills=20)
 
 
-@pytest.fixture(params=["translation", "language_model"])
+@pytest.fixture(params=["translation", pytest.param("language_model", marks=pytest.mark.exhaustive)])
 def victim(request: pytest.FixtureRequest) -> Victim:
     found: Victim = request.getfixturevalue(request.param)
     return found
@@ -64,7 +64,9 @@ def test_killed_many_times_it_ends_bit_equal(victim: Victim, tmp_path: Path) -> 
         assert_survives_kills(victim.work, victim.small, victim.whole, tmp_path / f"model{seed}", 5, seed)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGTERM, 143, marks=pytest.mark.exhaustive), (signal.SIGINT, 130)]
+)
 def test_a_signal_saves_and_says_how_to_go_on(
     work: Path, whole: tuple[Path, float], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

@@ -13,6 +13,7 @@ from tests.tiny_models import translator, translator_folder
 from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.models import store
+from rnnkit.reports import attention_map
 from rnnkit.stages.evaluation import score, score_options
 from rnnkit.stages.inference import decode
 from rnnkit.stages.inference.decode_options import DecodeOptions
@@ -106,18 +107,19 @@ def test_average_of_models_keeps_recorded_lengths(model: Path, tmp_path: Path) -
     assert store.training_max_lengths(tmp_path / "mean", ("de", "en")) == (8, 6)
 
 
-def test_pictures_of_attention_are_counted(model: Path, tmp_path: Path) -> None:
+def test_pictures_of_attention_are_counted(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention_map, "MAX_IMAGES", 4)
     text = tmp_path / "short"
-    text.write_text("the king\n\n" * 26, encoding="utf-8")
+    text.write_text("the king\n\n" * 3, encoding="utf-8")
     heard: list[Event] = []
     options = DecodeOptions(
         files=[text], model=[model], threads=1, beam=1, max_length=3, attention=tmp_path / "att.png"
     )
     list(decode.run(options, heard.append))
     pictures = list(tmp_path.glob("att*.png"))
-    assert len(pictures) == 25
+    assert len(pictures) == 2
     last = [one.text for one in heard if isinstance(one, Note)][-1]
     assert last == (
-        f"{tmp_path / 'att.png'} to att-49.png: 25 pictures of attention, of the first 50 lines; 1 line has none, "
+        f"{tmp_path / 'att.png'} to att-3.png: 2 pictures of attention, of the first 4 lines; 1 line has none, "
         "NAME.json holds the maps of all"
     )

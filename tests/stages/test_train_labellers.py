@@ -13,6 +13,7 @@ from tests.raising import raises
 from tests.workspaces import SMALL_LABELS, make_labelled_workspace
 
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
+from rnnkit.events import Event, Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.models.labelling.labelling_store import load_labeller
 from rnnkit.models.labelling.text_classifier import ClassifierNetwork
@@ -46,7 +47,7 @@ def tagged(work: Path, output: Path, **changes: Any) -> TrainingResult:
 
 
 def classified(work: Path, output: Path, data: str = "long", **changes: Any) -> TrainingResult:
-    options = TrainClassifierOptions(work=work, output=output, data=work / data, **{**SMALL_LABELS, **changes})
+    options = TrainClassifierOptions(output=output, **{**SMALL_LABELS, "work": work, "data": work / data, **changes})
     result = train_classifier.run(options)
     assert isinstance(result, TrainingResult)
     return result
@@ -119,16 +120,36 @@ def test_every_kind_of_classifier(work: Path, tmp_path: Path, data: str, changes
 
 
 @pytest.mark.parametrize("kind", ["tagger", "classifier"])
-def test_resumed_equals_uninterrupted(work: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = tagged if kind == "tagger" else classified
-    changes: dict[str, Any] = {"dropout": 0.2, "accumulate": 2}
-    whole = run(work, tmp_path / "whole", **changes).model
-    stopped = tmp_path / "stopped"
-    run(work, stopped, max_steps=24, **changes)
-    state = json.loads((stopped / "last" / "state.json").read_text())
-    assert state
-    for name in ("best.safetensors", "last/weights.safetensors", "last/random.safetensors"):
-        assert (whole / name).read_bytes() == (stopped / name).read_bytes(), name
+def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(work: Path, tmp_path: Path, kind: str) -> None:
+    """Interrupted after `best` and the metrics were written but before the checkpoint of that step."""
+
+    def break_off(event: Event) -> None:
+        if isinstance(event, Note) and event.text.startswith("step 16:"):
+            raise KeyboardInterrupt
+
+    folder, data = tmp_path / "model", work / ("data" if kind == "tagger" else "long")
+    small: dict[str, Any] = {**SMALL_LABELS, "dropout": 0.2, "accumulate": 2, "seed": 3}
+
+    def run(output: Path, listen: Listener, **changes: Any) -> None:
+        if kind == "tagger":
+            train_tagger.run(TrainTaggerOptions(work=work, output=output, data=data, **changes), listen)
+        else:
+            train_classifier.run(TrainClassifierOptions(work=work, output=output, data=data, **changes), listen)
+
+    run(tmp_path / "whole", null_listener, **small)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, break_off, **small)
+    run(folder, null_listener, resume=True, threads=1)
+    for name in ("best.safetensors", *(f"last/{part}.safetensors" for part in ("weights", "optimiser", "random"))):
+        assert (tmp_path / "whole" / name).read_bytes() == (folder / name).read_bytes(), name
+
+
+def test_fine_tuning_starts_from_the_other_weights(work: Path, tmp_path: Path) -> None:
+    first = tagged(work, tmp_path / "first")
+    second = tagged(work, tmp_path / "second", init_from=first.model, max_steps=8, learning_rate=1e-9, mean_decay=0.0)
+    assert second.scores["loss"] == pytest.approx(first.scores["loss"], rel=1e-3)
+    with raises(ArtefactError, option="--init-from"):
+        tagged(work, tmp_path / "third", init_from=first.model, data=work / "tags")
 
 
 def test_dry_run_writes_nothing(work: Path, tmp_path: Path) -> None:

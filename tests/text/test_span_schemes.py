@@ -29,7 +29,7 @@ WRITTEN = {
     SpanScheme.BIOES: ["S", "B E", "B I E"],
     SpanScheme.BILOU: ["U", "B L", "B I L"],
 }
-"""Prefixes of spans of one, two and three tokens."""
+"""Prefixes of spans of one, two and three words."""
 
 
 def encode(found: Sequence[Span], length: int, scheme: SpanScheme) -> list[str]:

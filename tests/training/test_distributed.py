@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests import unmeasured
 from tests.raising import raises
 
 from rnnkit.errors import ConfigError
@@ -293,5 +294,8 @@ def test_attaching_to_another_file_fails(tmp_path: Path) -> None:
 
 def test_a_file_size_limit_raises_and_closes_the_file() -> None:
     limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
-    done = subprocess.run([sys.executable, "-c", limited + REFUSED], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", limited + REFUSED], capture_output=True, text=True, check=False,
+        env=unmeasured.environment(),
+    )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")

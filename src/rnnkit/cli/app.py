@@ -16,7 +16,7 @@ from rnnkit.cli.commands import COMMANDS, GROUPS
 from rnnkit.cli.console import YELLOW, write_line
 from rnnkit.errors import escape_control
 
-TRAINING = ("train-seq2seq", "train-lm")
+TRAINING = ("train-seq2seq", "train-lm", "train-tagger", "train-classifier")
 """What `rnnkit train` chooses from."""
 
 SUMMARY = """From raw text files to trained, scored sequence models. Every command reads files and writes files;

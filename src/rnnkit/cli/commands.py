@@ -190,7 +190,7 @@ def _score_lines(stage: ModuleType, options: ScoreOptions, console: Console) -> 
 
 
 def demo(stage: ModuleType, options: object, console: Console) -> None:
-    """Show the score, some translations, some analogies and the picture."""
+    """Show the score, some translations, some analogies, a tagged sentence and the picture."""
     console.close()  # the commands of the demo have the terminal
     result = stage.run(options, console.listen)
     lines = [f"BLEU {result.bleu:.1f} on the test part  {result.signature}"]
@@ -198,6 +198,7 @@ def demo(stage: ModuleType, options: object, console: Console) -> None:
         lines += ["", f"  source     {source}", f"  output     {output}", f"  reference  {reference}"]
     lines += [""] + [f"{question} = {answer}" for question, answer in result.analogies.items()]
     lines += [f"word vectors answer {result.analogy_accuracy:.0%} of the sample corpus' questions"]
+    lines += ["", result.tagged, f"the tagger has {result.tag_accuracy:.1%} of the test set's words right"]
     lines += ["", f"training took {duration(result.train_seconds)}; its learning curve: {result.curve}"]
     console.report("\n".join(lines), result.as_dict())
 
@@ -258,6 +259,11 @@ GROUPS: dict[str, tuple[Command, ...]] = {
         ),
         Command("bleu", "Score hypotheses against references: BLEU, chrF, TER", module="evaluation.bleu"),
         Command("error-rate", "Compute line, token and character error rates", module="evaluation.error_rate"),
+        Command(
+            "evaluate-labels",
+            "Score labels: accuracy, F1, spans, calibration",
+            module="evaluation.evaluate_labels",
+        ),
         Command(
             "evaluate-embeddings",
             "Evaluate word vectors on analogies and similarity",

@@ -31,6 +31,8 @@ COMMANDS = {
     "fairseq-validate ngram eval-lm",
     "bleu": "sacrebleu chrf ter multi-bleu evaluate eval benchmark accuracy fairseq-bleu",
     "error-rate": "wer cer per ser accuracy error_rate",
+    "evaluate-labels": "seqeval conlleval classification-report classification_report f1 f1-score accuracy "
+    "confusion-matrix confusion_matrix calibration mcnemar test-label evaluate_labels",
     "inspect": "info show describe stats",
     "verify": "check validate",
     "extract": "import from-csv read-csv read-conll csv-to-text conllu-to-text columns cut",

@@ -1,7 +1,7 @@
 """Bootstrap resampling of label scores: confidence intervals, and the paired comparison of two systems.
 
-A resample draws as many lines as there are, with replacement, and scores them. Tokens of a sentence depend on each
-other, so the unit that is drawn is the line also for scores of tokens and spans. Two systems are scored on the same
+A resample draws as many lines as there are, with replacement, and scores them. Words of a sentence depend on each
+other, so the unit that is drawn is the line also for scores of words and spans. Two systems are scored on the same
 resamples (paired bootstrap, Koehn 2004).
 
 Scores are functions of counts by label, so a resample needs no labels: with W the number of times that each unit is
@@ -91,7 +91,7 @@ class UnitCounts:
         width, size = LABEL_BLOCK * KINDS, self.labels * KINDS
         order = np.argsort(self.columns // width, kind="stable")
         bounds = np.searchsorted((self.columns // width)[order], np.arange(-(-size // width) + 1))
-        # float32 adds integers exactly up to 2^24, and a resample may have more tokens than the data
+        # float32 adds integers exactly up to 2^24, and a resample may have more words than the data
         exact = np.float32 if self.counts.sum() < 1 << 22 else np.float64
         blocks = []
         for number, (start, stop) in enumerate(itertools.pairwise(bounds)):

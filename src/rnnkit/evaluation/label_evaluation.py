@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.evaluation.label_bootstrap import Metric, Occurrences, UnitCounts, bootstrap, distinct_units
-from rnnkit.evaluation.label_files import LINE, SET, TOKEN, EncodedLabels, LabelRows, encode_labels
+from rnnkit.evaluation.label_files import LINE, SET, WORD, EncodedLabels, LabelRows, encode_labels
 from rnnkit.evaluation.label_metrics import (
     Confusion,
     Counts,
@@ -157,7 +157,7 @@ class LabelTask:
         return np.isin(self._keys(hypothesis), self._keys(self.reference))
 
     def correct_items(self, hypothesis: EncodedLabels) -> NDArray[np.bool]:
-        """Return whether each token, or each line of classification, is entirely correct."""
+        """Return whether each word, or each line of classification, is entirely correct."""
         correct_N = self.correct(hypothesis)
         if self.form != SET:
             return correct_N
@@ -281,7 +281,7 @@ def _summarize(
     counts = int(items.sum()), len(items)
     intervals = {name: percentile_interval(values) for name, values in resampled[0].items()}
     values = {name: value for part in counted for name, value in part.values.items()}
-    if task.form == TOKEN:
+    if task.form == WORD:
         first = EstimatedScore(ACCURACY, values.pop(ACCURACY), intervals.get(ACCURACY), BOOTSTRAP, counts)
     else:
         name = SUBSET_ACCURACY if task.form == SET else ACCURACY
@@ -332,7 +332,7 @@ def count_known(correct_N: NDArray[np.bool], known_N: NDArray[np.bool]) -> tuple
     """Compute the accuracy on known and on unknown words; a kind that does not occur has no score.
 
     Args:
-        correct_N: Whether each token is correct.
+        correct_N: Whether each word is correct.
         known_N: Whether its word occurs in the training text.
     """
     found = []

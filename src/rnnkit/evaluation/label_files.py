@@ -1,8 +1,9 @@
 """Files of labels: reference, hypotheses and probabilities, and checks that they match line by line.
 
 A file has one label per line (classification), a set of labels per line (multi-label classification), or one label per
-token, separated by blanks (tagging). Hypotheses may also be JSON Lines as `decode --json` writes them: objects with
-`label` and `probability`, or for the other two forms with `labels` or `tags`, and a list of `probabilities`.
+word, separated by blanks (tagging). Hypotheses may also be JSON Lines as `decode --json` writes them: objects with
+`label` and `probability`, or for the other two forms with `labels` or `tags`, and `probabilities`: a list, or an object
+with the probabilities of all labels.
 """
 
 from __future__ import annotations
@@ -21,17 +22,18 @@ from rnnkit.evaluation.label_metrics import Ids
 from rnnkit.evaluation.segments import read_hypotheses, read_nonempty_lines, source_name
 from rnnkit.io.safe_reading import parse_json
 from rnnkit.json_types import JsonValue
+from rnnkit.options.declare import STDIN
 from rnnkit.text.lines import read_lines
 
-LINE, TOKEN, SET = "line", "token", "set"
-"""Forms of a file: one label per line, one per token, a set of labels per line."""
+LINE, WORD, SET = "line", "word", "set"
+"""Forms of a file: one label per line, one per word, a set of labels per line."""
 
-RECORD_KEYS = {LINE: ("label", "probability"), TOKEN: ("tags", "probabilities"), SET: ("labels", "probabilities")}
+RECORD_KEYS = {LINE: ("label", "probability"), WORD: ("tags", "probabilities"), SET: ("labels", "probabilities")}
 """Keys of a JSON record: of the labels, and of their probabilities."""
 
+EXPECTED = "expected one label per line or word"
 COLUMNS_HINT = (
-    "tags of one sentence stand on one line, separated by blanks; `awk -v RS= '{$1=$1}1' FILE` converts a file with "
-    "one tag per line and blank lines between sentences"
+    "a sentence is a line, its tags are separated by blanks: `rnnkit extract FILE` makes such files of columns"
 )
 
 
@@ -73,8 +75,8 @@ class EncodedLabels:
 
 
 def detect_form(lines: Iterable[str]) -> str:
-    """Return `TOKEN` if any line has more than one label, otherwise `LINE`."""
-    return TOKEN if any(len(line.split(None, 1)) > 1 for line in lines) else LINE
+    """Return `WORD` if any line has more than one label, otherwise `LINE`."""
+    return WORD if any(len(line.split(None, 1)) > 1 for line in lines) else LINE
 
 
 def read_reference(path: Path, form: str | None) -> tuple[LabelRows, str]:
@@ -90,7 +92,7 @@ def read_reference(path: Path, form: str | None) -> tuple[LabelRows, str]:
     Raises:
         DataError: The file is missing, empty, not text, or has no labels, or a line has none where it needs one.
     """
-    lines = read_nonempty_lines(path, "expected one label per line or token")
+    lines = read_nonempty_lines(path, EXPECTED)
     form = form or detect_form(lines)
     rows = _split(lines, form)
     if not any(rows):
@@ -105,17 +107,17 @@ def read_labels(path: Path, reference: LabelRows, form: str) -> LabelRows:
 
     Args:
         path: The file; `-` is standard input.
-        reference: The reference, whose numbers of lines and tokens they must have.
+        reference: The reference, whose numbers of lines and words they must have.
         form: The form of the reference.
 
     Raises:
-        DataError: The file is missing, empty or not text, a record is malformed, or lines or tokens do not match.
+        DataError: The file is missing, empty or not text, a record is malformed, or lines or words do not match.
     """
-    lines = read_hypotheses(path, [reference.path])
+    lines = read_hypotheses(path, [reference.path]) if path == STDIN else read_nonempty_lines(path, EXPECTED)
     labels = _parse_records(path, lines, form) if _are_records(lines) else LabelRows(path, _split(lines, form))
     check_same_lines(labels, reference)
     _check_not_blank(labels, form)
-    if form == TOKEN:
+    if form == WORD:
         check_same_lengths(labels, reference)
     return labels
 
@@ -152,7 +154,7 @@ def check_single_labels(labels: LabelRows, reference: LabelRows) -> None:
         raise DataError(
             f"{labels.where(several)}: {len(labels.rows[several][0].split())} labels, and each line of "
             f"{source_name(reference.path)} has one",
-            hint="--multi-label compares sets of labels, and --level line labels that contain blanks",
+            hint="--multi-label compares sets of labels, and --label-level line labels that contain blanks",
             path=labels.path,
             line=several + 1,
         )
@@ -194,7 +196,7 @@ def check_same_lengths(labels: LabelRows, reference: LabelRows, what: str = "lab
         raise DataError(
             f"{labels.where(wrong)}: {len(labels.rows[wrong]):,} {what}, and {reference.where(wrong)} has "
             f"{len(reference.rows[wrong]):,} labels",
-            hint="each token needs one label, and each line the same number in both files",
+            hint="each word needs one label, and each line the same number in both files",
             path=labels.path,
             line=wrong + 1,
         )
@@ -229,16 +231,24 @@ def _parse_records(path: Path, lines: Sequence[str], form: str) -> LabelRows:
             raise DataError(f'{where}: "{label_key}" has a label twice', path=path, line=number)
         rows.append(row)
         if probability_key in record:
-            values = record[probability_key]
-            found = values if isinstance(values, list) else [values]
+            found = _select_probabilities(record[probability_key], row)
             probabilities.append([_probability(value, where, path, number) for value in found])
             _check_count(found, row, where, path, number)
     return LabelRows(path, rows, probabilities if len(probabilities) == len(rows) else None)
 
 
+def _select_probabilities(values: JsonValue, row: Sequence[str]) -> Sequence[JsonValue]:
+    """Return the probabilities of predicted labels: a list has them, an object has those of all labels by name."""
+    if isinstance(values, dict):
+        return [values.get(label) for label in row]
+    return values if isinstance(values, list) else [values]
+
+
 def _parse_record(line: str, where: str, path: Path, number: int) -> Mapping[str, JsonValue]:
     try:
         record = parse_json(line)
+    except UnicodeError:
+        raise DataError(f"{where}: half of a surrogate pair in a label", path=path, line=number) from None
     except ValueError as error:
         raise DataError(f"{where}: not a JSON object", str(error), path=path, line=number) from None
     if not isinstance(record, dict):
@@ -318,19 +328,19 @@ def _check_same_labels(records: LabelRows, hypotheses: LabelRows) -> None:
 
 
 def read_known_words(text: Path, train_text: Path, reference: LabelRows) -> NDArray[np.bool]:
-    """Return for each token whether its word occurs in the training text.
+    """Return for each word of a text whether it occurs in the training text.
 
     Args:
-        text: The tokens of the reference, one sentence per line, separated by blanks.
+        text: The words that the reference labels, one sentence per line, separated by blanks.
         train_text: The training text, in the same form.
-        reference: The tags of the tokens.
+        reference: The tags of the words.
 
     Raises:
-        DataError: A file is missing or not text, or lines or tokens do not match.
+        DataError: A file is missing or not text, or lines or words do not match.
     """
     words = LabelRows(text, [line.split() for line in read_nonempty_lines(text)])
     check_same_lines(words, reference)
-    check_same_lengths(words, reference, what="tokens")
+    check_same_lengths(words, reference, what="words")
     known: set[str] = set()
     for line in read_lines(train_text):
         known.update(line.split())

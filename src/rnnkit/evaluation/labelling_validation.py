@@ -22,11 +22,12 @@ from torch import Tensor
 from rnnkit.data import batch_sampler
 from rnnkit.data.labelled_data import LabelledData
 from rnnkit.evaluation.calibration import fit_temperature
+from rnnkit.evaluation.label_evaluation import score_spans
 from rnnkit.models.labelling.tagger import TaggerNetwork
 from rnnkit.models.labelling.text_classifier import ClassifierNetwork
 from rnnkit.nn.device import autocast
 from rnnkit.nn.label_losses import IGNORED
-from rnnkit.text.span_schemes import OUTSIDE, SpanScheme, parse_scheme, spans
+from rnnkit.text.span_schemes import OUTSIDE
 from rnnkit.training.labelling_task import LabelledBatches
 from rnnkit.training.signals import StopRequest
 from rnnkit.training.task import Validation
@@ -169,23 +170,12 @@ def _score(
         named = [
             [[_name(labels, tag) for tag in tags] for tags in side] for side in (output.expected, output.predicted)
         ]
-        scores["f1"] = 100 * _span_f1(named[0], named[1], parse_scheme(scheme))
+        scores["f1"] = 100 * score_spans(named[0], named[1]).average("micro").f1  # as `rnnkit evaluate-labels`
     return scores
 
 
 def _name(labels: Sequence[str], tag: int) -> str:
     return OUTSIDE if tag < 0 else labels[tag]
-
-
-def _span_f1(expected: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], scheme: SpanScheme) -> float:
-    """Return the F1 of spans, as `rnnkit evaluate-labels` computes it."""
-    right = found = total = 0
-    for one, other in zip(expected, predicted, strict=True):
-        reference, hypothesis = set(spans(one, scheme)), set(spans(other, scheme))
-        right += len(reference & hypothesis)
-        found += len(hypothesis)
-        total += len(reference)
-    return 2 * right / max(1, found + total)
 
 
 def _mean_nll(score_NC: NDArray[np.float32], label_N: NDArray[np.int64]) -> float:

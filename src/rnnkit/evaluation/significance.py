@@ -1,6 +1,6 @@
 """Confidence intervals and tests for counts of right and wrong answers: Wilson's interval and McNemar's test.
 
-Both take answers to be independent of each other. Those to the tokens of a sentence are not, which makes the interval
+Both take answers to be independent of each other. Those to the words of a sentence are not, which makes the interval
 too narrow and the p-value too small; `label_bootstrap.py` resamples sentences instead.
 """
 

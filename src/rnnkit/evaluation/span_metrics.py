@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of spans, by type: a span is correct if type, first and last token are those of a reference.
+"""Precision, recall and F1 of spans, by type: a span is correct if type, first and last word are those of a reference.
 
 The arithmetic is that of seqeval, and with the lenient rules that of conlleval. `text/span_schemes.py: spans` has the
 definition of spans in plain loops; this is the same for whole corpora as array operations, and tests compare the two.
@@ -54,8 +54,8 @@ class FoundSpans:
     Attributes:
         units: Line of each span.
         types: Type ids.
-        starts: First token, counted over the whole corpus with one more position after each line.
-        ends: Token after the last.
+        starts: First word, counted over the whole corpus with one more position after each line.
+        ends: Word after the last.
     """
 
     units: Ids
@@ -69,7 +69,7 @@ class FoundSpans:
 
 @dataclass(frozen=True)
 class TagSteps:
-    """Steps from tag to tag of a corpus: a position for each token, and one for the end of each line.
+    """Steps from tag to tag of a corpus: a position for each word, and one for the end of each line.
 
     Attributes:
         steps: Code of the step to the tag at each position, for `_lookup`; an end has the tag `O`.
@@ -85,10 +85,10 @@ class TagSteps:
     def make(cls, ids_N: Ids, lengths_U: Ids, table: TagTable) -> TagSteps:
         """Compute the steps between the tags of a corpus."""
         line_P = np.repeat(np.arange(len(lengths_U)), lengths_U + 1)
-        is_token_P = np.ones(len(line_P), dtype=bool)
-        is_token_P[np.cumsum(lengths_U + 1) - 1] = False
+        is_word_P = np.ones(len(line_P), dtype=bool)
+        is_word_P[np.cumsum(lengths_U + 1) - 1] = False
         prefix_P, type_P = np.zeros(len(line_P), dtype=np.int64), np.zeros(len(line_P), dtype=np.int64)
-        prefix_P[is_token_P], type_P[is_token_P] = table.prefixes_V[ids_N], table.types_V[ids_N]
+        prefix_P[is_word_P], type_P[is_word_P] = table.prefixes_V[ids_N], table.types_V[ids_N]
         before_P, type_before_P = np.roll(prefix_P, 1), np.roll(type_P, 1)  # the last tag is `O`
         step_P = (before_P * len(_LETTERS) + prefix_P) * 2 + (type_P == type_before_P)
         return cls(step_P, type_P, line_P)

@@ -29,11 +29,20 @@ TRAIN = (
 VECTORS = "--subwords --sample 0 --learning-rate 0.05 --epochs 30"
 """No subsampling and many epochs, because the text is small."""
 
+TAGGER = (
+    "--preset fast --characters lstm --character-hidden 32 --hidden 64 --batch-tokens 100 --epochs 5 "
+    "--learning-rate 8e-3 --warmup 40 --validate-every 1000"
+)
+"""A small tagger with small batches and a single validation, which trains in seconds."""
+
 ANALOGIES = ("king - man + woman", "Paris - France + Italy", "dogs - dog + horse")
 SAMPLE_COUNT = 5
 
 MONOLINGUAL = ("monolingual/train.txt", "monolingual/analogies.txt")
 """Training text of the word vectors, and their test set."""
+
+TAGGED = tuple(f"labelled/pos/{split}.conllu" for split in ("train", "valid", "test"))
+"""Sentences with parts of speech."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class DemoOptions(shared.ThreadOptions):
     """Run all steps on the sample corpora.
 
     Tokenizes a German-English corpus, trains a translation model, decodes and scores; then trains word vectors and
-    solves analogies.
+    solves analogies, and trains and tests a tagger.
     """
 
     corpora: Path = option(Path("sample_corpora"), help="Directory of the sample corpora.", panel="Data")
@@ -62,6 +71,8 @@ class DemoResult:
         train_seconds: Duration of the training command.
         analogies: Answers of the word vectors, by query.
         analogy_accuracy: Accuracy on the analogies of the sample corpus.
+        tagged: A test sentence with the tags of the tagger.
+        tag_accuracy: Accuracy of the tagger on its test set.
     """
 
     bleu: float
@@ -71,6 +82,8 @@ class DemoResult:
     train_seconds: float
     analogies: dict[str, str]
     analogy_accuracy: float
+    tagged: str
+    tag_accuracy: float
 
     def as_dict(self) -> JsonObject:
         """Return the result as JSON."""
@@ -82,6 +95,8 @@ class DemoResult:
             "train_seconds": round(self.train_seconds, 1),
             "analogies": self.analogies,
             "analogy_accuracy": self.analogy_accuracy,
+            "tagged": self.tagged,
+            "tag_accuracy": self.tag_accuracy,
         }
 
 
@@ -96,6 +111,7 @@ def run(options: DemoOptions, listen: Listener = null_listener) -> DemoResult:
     call = _CommandRunner(listen)
     score, seconds = _translate(options, call)
     analogies, accuracy = _train_vectors(options, call)
+    tagged, tag_accuracy = _train_tagger(options, call)
     folder = options.corpora / "parallel"
     return DemoResult(
         bleu=score["score"],
@@ -105,12 +121,14 @@ def run(options: DemoOptions, listen: Listener = null_listener) -> DemoResult:
         train_seconds=seconds,
         analogies=analogies,
         analogy_accuracy=accuracy,
+        tagged=tagged,
+        tag_accuracy=tag_accuracy,
     )
 
 
 def _check_corpora(folder: Path) -> None:
     names = [f"parallel/{split}.{side}" for split in ("train", "valid", "test") for side in ("de", "en")]
-    missing = next((name for name in [*names, *MONOLINGUAL] if not (folder / name).exists()), None)
+    missing = next((name for name in [*names, *MONOLINGUAL, *TAGGED] if not (folder / name).exists()), None)
     if missing:
         raise DataError(
             f"the sample corpora are not in {folder}: {folder / missing} is missing",
@@ -148,6 +166,25 @@ def _train_vectors(options: DemoOptions, call: _CommandRunner) -> tuple[dict[str
     }
     tested = json.loads(call("evaluate-embeddings", test_set, *work, "--json"))
     return answers, tested["scores"][0]["total"]["accuracy"]
+
+
+def _train_tagger(options: DemoOptions, call: _CommandRunner) -> tuple[str, float]:
+    """Train and test a tagger. Returns a test sentence with its tags, and the accuracy on the test set."""
+    from rnnkit.text.lines import read_lines
+
+    folder, corpora = options.work / "tags", [str(options.corpora / name) for name in TAGGED]
+    work = ["--work", str(folder)]
+    texts = [str(folder / f"{split}.form") for split in ("train", "valid")]
+    test, reference, hypotheses = (str(folder / name) for name in ("test.form", "test.upos", "test.hyp"))
+    call("extract", *corpora, "--columns", "form,upos", "--output", str(folder), "--overwrite")
+    call("tokenize", *texts, "--type", "words", *work, "--overwrite")
+    call("vocab", *work, "--overwrite")
+    call("align", "--text", "form", "--labels", "upos", *work, "--overwrite")
+    call("train", *TAGGER.split(), *work, "--threads", str(options.threads), "--overwrite")
+    call("decode", test, *work, "--output", hypotheses, "--overwrite")
+    scored = json.loads(call("evaluate-labels", reference, "--hypotheses", hypotheses, "--json"))
+    words, tags = (next(read_lines(Path(path))).split(" ") for path in (test, hypotheses))
+    return " ".join(map("/".join, zip(words, tags, strict=True))), scored["scores"][0]["score"]
 
 
 class _CommandRunner:

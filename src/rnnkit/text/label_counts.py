@@ -23,17 +23,21 @@ class LabelCounter:
     Attributes:
         lines: Number of lines.
         items: Number of items, or of lines.
+        blank: Number of empty lines.
     """
 
     def __init__(self, per_item: bool, may_be_labels: bool = True) -> None:
         self._per_item = per_item
+        self.may_be_labels = may_be_labels
         self._counts: Counter[str] | None = Counter() if may_be_labels else None
         self.lines = 0
         self.items = 0
+        self.blank = 0
 
     def add(self, line: str) -> None:
         """Count the labels of a line."""
         self.lines += 1
+        self.blank += not line
         items = line.split() if self._per_item else [line]
         self.items += len(items)
         if self._counts is not None:

@@ -43,6 +43,11 @@ _COMPRESSION: Final = re.compile(r"\.(gz|bz2|xz)$")
 _TOLERANCE: Final = 1e-6
 
 
+def has_split_name(path: Path) -> bool:
+    """Return whether a file name contains the name of a split."""
+    return _WORD.search(_COMPRESSION.sub("", path.name)) is not None
+
+
 def split_of_file(path: Path) -> str | None:
     """Return the name of the split that a file name contains: `train`, `valid`, or `test` with what follows it.
 

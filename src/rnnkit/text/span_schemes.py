@@ -1,9 +1,9 @@
-"""Span schemes: how the tags of tokens mark spans, such as named entities and chunks.
+"""Span schemes: how the tags of words mark spans, such as named entities and chunks.
 
 A tag is `O` outside every span, otherwise a prefix and the type of the span: `B-PER`. A bare prefix marks a span
 without a type, which is then `_`, as in seqeval.
 
-| scheme | one token | two | three | source |
+| scheme | one word | two | three | source |
 |---|---|---|---|---|
 | IOB1 | I | I I | I I I | Ramshaw and Marcus 1995; B only begins a span right after another of the same type |
 | BIO, IOB2 | B | B I | B I I | Tjong Kim Sang and Veenstra 1999 |
@@ -15,7 +15,7 @@ Spans of tags that break the scheme are defined in two ways, both as in seqeval.
 definition counts only spans that the scheme could have written, so `O I-PER` has none in BIO.
 
 A rule is a set of steps from a tag to the next, written as three characters: both prefixes, and how the types compare
-(`=` equal, `!` different, `*` either). `*` in place of a prefix is any prefix. Before the first token and after the
+(`=` equal, `!` different, `*` either). `*` in place of a prefix is any prefix. Before the first word and after the
 last is an `O`.
 """
 
@@ -81,12 +81,12 @@ class Tag(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A span of tokens.
+    """A span of words.
 
     Attributes:
         type: Type, such as `PER`.
-        start: First token.
-        end: The token after the last.
+        start: First word.
+        end: The word after the last.
     """
 
     type: str
@@ -103,9 +103,9 @@ class SpanRules:
     """Steps that delimit spans.
 
     Attributes:
-        begin: Steps to the first token of a span.
-        inside: Steps to another token of the same span.
-        end: Steps from the last token of a span; after any other step there is no span.
+        begin: Steps to the first word of a span.
+        inside: Steps to another word of the same span.
+        end: Steps from the last word of a span; after any other step there is no span.
     """
 
     begin: frozenset[Step]

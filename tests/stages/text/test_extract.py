@@ -82,11 +82,11 @@ def test_tables_by_name() -> None:
     )
     found = json.loads(json.dumps(result.as_dict()))
     assert found["files"][1] == {
-        "path": "train.label", "split": "train", "column": "label", "lines": 3, "tokens": None,
+        "path": "train.label", "split": "train", "column": "label", "lines": 3, "empty_lines": 0, "tokens": None,
         "labels": {"pos": 2, "neg": 1},
     }  # fmt: skip
     assert found["sources"][0]["changes"] == {"line_ends": 1}
-    assert found["duplicates"] == [{"split": "valid", "other": "train", "lines": 1, "compared": 3}]
+    assert found["duplicates"] == [{"column": "text", "split": "valid", "other": "train", "lines": 1, "compared": 3}]
 
 
 def test_sentences_and_their_manifests() -> None:
@@ -103,6 +103,13 @@ def test_sentences_and_their_manifests() -> None:
     assert manifest.find_mismatches(Path("out/new/test.upos")) == []
     name = parse_name(Path("out/new/test.upos"))
     assert (name.split, name.language) == ("test", "upos")
+
+
+def test_duplicates_are_those_of_the_text() -> None:
+    write(**{"train.tsv": "pos\ta b c\nneg\tc d\n", "test.tsv": "neg\ta b c\nneg\te f\n", "dev.tsv": "x\tO\n\ny\tO\n"})
+    result = extract("train.tsv", "test.tsv", columns=["label=1", "text=2"])
+    assert (result.compared, [each.lines for each in result.duplicates]) == ("text", [1])
+    assert extract("dev.tsv", columns=["tag", "token"]).compared == "token"
 
 
 def test_hash_split_with_groups() -> None:
@@ -127,10 +134,20 @@ def test_equal_rows_are_in_one_split() -> None:
     events: list[Event] = []
     result = extract("a.conllu", "b.conllu", split=["train=0.5", "valid=0.5"], listen=events)
     assert [each.lines for each in result.duplicates] == [0]
+    assert warnings(events) == []
     assert {file.lines for file in result.files} != {60}
     extract("a.conllu", split=["train=0.999", "test2=0.001"], overwrite=True, listen=events)
     assert warnings(events) == ["no row is in the split test2: there are too few for --split"]
     assert read("test2.form") == ""
+
+
+def test_split_disregards_names() -> None:
+    write(**TABLES)
+    events: list[Event] = []
+    extract("train.csv", "dev.csv", columns=["text"], split=["test=1"], listen=events)
+    [warning] = warnings(events)
+    assert all(value in warning for value in ("train.csv", "dev.csv", "--split"))
+    assert read("test.text").count("\n") == 6
 
 
 def test_columns_by_number() -> None:
@@ -143,6 +160,8 @@ def test_columns_by_number() -> None:
     extract("train.tsv", columns=["x=2", "y=1"], header=True, overwrite=True, listen=events)
     assert read("train.y").split()[0] == "a"
     extract("train.tsv", columns=["x=2", "y=1"], header=False, overwrite=True, listen=events)
+    write(**{"train.tsv": "\t1\na\t2\n"})
+    assert str(extract("train.tsv", columns=["x=1"], overwrite=True).files[0]) == "train.x: 2 lines, empty lines (1)"
     assert warnings(events) == []
 
 

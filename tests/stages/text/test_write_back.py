@@ -103,6 +103,9 @@ def test_broken_rows_keep_their_bytes() -> None:
     extract("test.csv", columns=["x=1", "y=2"], repair=True)
     write("test.hyp", "7\n8\n")
     assert write_back("test.csv", "y") == b"a,7\nb\nc,\xff\nd,8\n"
+    write("test.jsonl", '{"x": "a", "y": "b"}\n{"x": "c"}\n{"x": "d", "y": "e"}\n')
+    extract("test.jsonl", columns=["x", "y"], repair=True, overwrite=True)
+    assert write_back("test.jsonl", "x") == b'{"x": "7", "y": "b"}\n{"x": "c"}\n{"x": "8", "y": "e"}\n'
 
 
 @pytest.mark.parametrize("group", [None, "author"])

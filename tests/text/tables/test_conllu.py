@@ -22,6 +22,7 @@ TEXT = """\
 3.1	ont	avoir	AUX	_	_	_	_	0:root	_
 3.2	lieu	lieu	NOUN	_	_	_	_	_	_
 4	20 000	20 000	NUM	_	_	3	nummod	_	SpaceAfter=No
+4.1	x	_	_	_	_	_	_	_	_
 
 # a comment without a sentence
 

@@ -50,6 +50,12 @@ def test_quoted_line_ends(table: Path) -> None:
     assert replace_values(table, ["label"], ["x,1", 'z"']) == b'text,label\n"a ""b""\r\n\r\nc","x,1"\n\nd,"z"""\n'
 
 
+def test_header_after_blank_lines(table: Path) -> None:
+    table.write_bytes(b"\n\r\ntext,label\n\na,b\n")
+    assert read_values(table, ["label"]) == [["b"]]
+    assert read_values(table, ["x=2"]) == [["label"], ["b"]]
+
+
 def test_tsv_has_no_quotes(tmp_path: Path) -> None:
     path = tmp_path / "table.tsv"
     path.write_bytes(b'"a\t1\n2 "\t"b"\n')

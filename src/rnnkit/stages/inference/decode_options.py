@@ -174,7 +174,7 @@ class DecodeOptions(shared.WorkspaceOptions, shared.DeviceOptions, shared.Overwr
     )
     threshold: float | None = option(
         None, help="Minimum probability of a label; below it, a line has none.", panel="Labels", minimum=0, maximum=1,
-        shown_default="that of the model with several labels, otherwise 0",
+        shown_default="that of the model with several labels, otherwise 0", variable="DECODE_THRESHOLD",
     )  # fmt: skip
     raw: bool = option(
         False, help="Cut raw text into words and punctuation, and write each with its tag: word/TAG.", panel="Labels"

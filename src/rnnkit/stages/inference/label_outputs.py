@@ -156,8 +156,7 @@ def _describe_tags(text: LabelledText, output: OutputLabels, column: LabelSet) -
         facts["alternatives"] = [
             {"tags": list(each.labels), "probability": _round(each.probability)} for each in output.alternatives
         ]
-    if output.distribution:
-        facts["marginals"] = [{label: _round(p) for label, p in word.items()} for word in output.distribution]
+    facts["marginals"] = [{label: _round(p) for label, p in word.items()} for word in output.distribution]
     return facts
 
 

@@ -29,7 +29,8 @@ from rnnkit.stages.text.extract_options import (
 )
 from rnnkit.text.duplicates import MAX_HASHES, DuplicateCounter
 from rnnkit.text.label_counts import LabelCounter, look_like_labels
-from rnnkit.text.row_splits import HashSplit, parse_fractions, split_of_file, split_rank
+from rnnkit.text.lines import open_text
+from rnnkit.text.row_splits import HashSplit, has_split_name, parse_fractions, split_of_file, split_rank
 from rnnkit.text.tables import extraction_manifest, table_format
 from rnnkit.text.tables.columns import ColumnSelection, parse_column, parse_columns
 from rnnkit.text.tables.extraction_manifest import KIND, VERSION, Extraction
@@ -138,13 +139,22 @@ class _Extractor:
         self._hash_split = HashSplit(self._fractions, options.seed)
         self._columns = parse_columns(options.columns)
         self._sources = self._open_sources()
+        self._splits = sorted(self._fractions or [source.split or "" for source in self._sources], key=split_rank)
+        self._duplicates = DuplicateCounter(self._splits)
+        self._compared: int | None = None
         self._writers: dict[str, _SplitWriter] = {}
         self._repairs = [Repairs(source.path) for source in self._sources]
         self._first_rows: dict[str, list[str]] = {}
 
     def _open_sources(self) -> list[_Source]:
-        splits = [None] * len(self._options.files) if self._fractions else _splits_of_files(self._options.files)
+        for path in self._options.files:
+            with open_text(path):  # a missing file is an error before its name is
+                pass
         _check_names(self._options.files)
+        splits = [None] * len(self._options.files) if self._fractions else _splits_of_files(self._options.files)
+        named = [path.name for path in self._options.files if has_split_name(path)]
+        if self._fractions and len(named) > 1:
+            self._listen(WarningEvent(f"--split divides all rows of {', '.join(named)}, regardless of their names"))
         return [self._open_source(path, split) for path, split in zip(self._options.files, splits, strict=True)]
 
     def _open_source(self, path: Path, split: str | None) -> _Source:
@@ -161,12 +171,10 @@ class _Extractor:
 
     def run(self) -> ExtractResult:
         """Read all files and write all files."""
-        splits = sorted(self._fractions or [source.split or "" for source in self._sources], key=split_rank)
-        paths = {split: [self._path(split, column) for column in self._columns] for split in splits}
+        paths = {split: [self._path(split, column) for column in self._columns] for split in self._splits}
         for path in (path for files in paths.values() for path in files):
             check_output_file(self._options, path, KIND)
         with ExitStack() as stack:
-            self._duplicates = DuplicateCounter(splits)
             for split, files in paths.items():
                 opened = [stack.enter_context(artifact_file(path, KIND, VERSION)) for path in files]
                 counters = table_format.open_counters(self._sources[0].layout, self._columns)
@@ -194,8 +202,10 @@ class _Extractor:
                 continue
             split = source.split or self._hash_split(self._split_key(source, record, values))
             self._writers[split].write(source.path.name, values)
-            self._duplicates.add(split, values[0])
-            if not rows and source.layout.delimiter and not source.layout.header and self._options.header is None:
+            if self._compared is None:
+                self._compared = self._text_column(values)
+            self._duplicates.add(split, values[self._compared])
+            if not rows and source.layout.format in (table_format.TSV, table_format.CSV) and not source.layout.header:
                 self._first_rows[source.path.name] = values
             rows += 1
             if rows % _PROGRESS_ROWS == 0:
@@ -207,6 +217,12 @@ class _Extractor:
             raise DataError(f"{source.path} has no {source.reader.unit}", why, path=source.path)
         reader = source.reader
         return SourceSummary(source.path, str(source.layout), rows, reader.unit, blank, reader.changes)
+
+    def _text_column(self, values: Sequence[str]) -> int:
+        """Return the column that is compared between splits: of tokens or, in a table, of the longest value."""
+        counters = next(iter(self._writers.values())).labels
+        tokens = [place for place, counter in enumerate(counters) if not counter.may_be_labels]
+        return tokens[0] if tokens else max(range(len(values)), key=lambda place: len(values[place]))
 
     def _split_key(self, source: _Source, record: Record, values: list[str]) -> bytes:
         """Return the bytes by which a row is assigned to a split, and remove the group from its values."""
@@ -236,7 +252,9 @@ class _Extractor:
         self._warn_of_header(files)
         if not self._duplicates.is_complete:
             self._listen(WarningEvent(f"duplicates were counted in the first {MAX_HASHES:,} lines of each split alone"))
-        return ExtractResult(tuple(summaries), files, tuple(self._duplicates.count()), tuple(self._repairs))
+        compared = self._columns[self._compared or 0].name
+        duplicates = tuple(self._duplicates.count())
+        return ExtractResult(tuple(summaries), files, duplicates, compared, tuple(self._repairs))
 
     def _summaries(self, paths: dict[str, list[Path]]) -> Iterator[ExtractedFile]:
         is_label = [
@@ -248,7 +266,7 @@ class _Extractor:
                 counter = self._writers[split].labels[place]
                 tokens = counter.items if self._sources[0].reader.unit == "sentences" else None
                 labels = counter.counts if is_label[place] else None
-                yield ExtractedFile(path, split, column.name, counter.lines, tokens, labels)
+                yield ExtractedFile(path, split, column.name, counter.lines, counter.blank, tokens, labels)
 
     def _warn_of_empty_splits(self) -> None:
         for split, writer in self._writers.items():
@@ -266,6 +284,8 @@ class _Extractor:
 
     def _warn_of_header(self, files: Sequence[ExtractedFile]) -> None:
         """Warn if the first row has a value that occurs nowhere else in a column of labels: probably its name."""
+        if self._options.header is not None:
+            return
         tables = [source for source in self._sources if source.path.name in self._first_rows]
         for place, column in enumerate(self._columns):
             counts = sum((Counter(file.labels or {}) for file in files if file.column == column.name), Counter[str]())

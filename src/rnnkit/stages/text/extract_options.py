@@ -22,9 +22,10 @@ class ExtractOptions(shared.RepairOptions, shared.OverwriteOptions):
     """Extract columns of tables and annotated corpora as files with one line per row or sentence.
 
     Reads TSV, CSV, JSON Lines, CoNLL columns, CoNLL-U and fastText's __label__ lines, and writes SPLIT.NAME for each
-    split and column, such as train.text and train.label. The split is that of the file's name (train, dev, test), or
-    that of each row by --split. A sentence becomes its values separated by spaces, so that all columns have an item per
-    token: white space within a value becomes ␣, an empty value _. In tables, line ends within a value become a space.
+    split and column, such as train.text and train.label. Names of files contain their split (train, dev, test), or
+    --split divides the rows at random. A sentence becomes its values separated by spaces, so that all columns have an
+    item per token: white space within a value becomes ␣, an empty value _. In tables, line ends within a value become a
+    space.
 
     --write-back puts predictions, one line per row or sentence, into one column of the original file and keeps every
     other byte. It needs the manifests that the extraction wrote beside its files.
@@ -147,6 +148,7 @@ class ExtractedFile:
         split: Its split.
         column: Name of its column.
         lines: Number of lines.
+        blank: Number of empty lines, from empty values of a table.
         tokens: Items of the lines of a sentence; None for a table.
         labels: Labels with their counts, the most frequent first; None if the column does not look like labels.
     """
@@ -155,13 +157,15 @@ class ExtractedFile:
     split: str
     column: str
     lines: int
+    blank: int
     tokens: int | None
     labels: Mapping[str, int] | None
 
     def __str__(self) -> str:
         """Return the summary in one line."""
         tokens = "" if self.tokens is None else f", {self.tokens:,} tokens"
-        return f"{self.path}: {self.lines:,} lines{tokens}{self._describe_labels()}"
+        blank = f", empty lines ({self.blank:,})" if self.blank else ""
+        return f"{self.path}: {self.lines:,} lines{tokens}{blank}{self._describe_labels()}"
 
     def _describe_labels(self) -> str:
         if self.labels is None:
@@ -177,6 +181,7 @@ class ExtractedFile:
             "split": self.split,
             "column": self.column,
             "lines": self.lines,
+            "empty_lines": self.blank,
             "tokens": self.tokens,
             "labels": None if self.labels is None else dict(self.labels),
         }
@@ -189,13 +194,15 @@ class ExtractResult:
     Attributes:
         sources: The files that were read.
         files: The files that were written.
-        duplicates: Lines of the first column that occur in several splits.
+        duplicates: Lines of one column that occur in several splits.
+        compared: Name of that column.
         repairs: Skipped rows of each file, with `--repair`.
     """
 
     sources: tuple[SourceSummary, ...]
     files: tuple[ExtractedFile, ...]
     duplicates: tuple[SplitDuplicates, ...]
+    compared: str
     repairs: tuple[Repairs, ...]
 
     @property
@@ -204,10 +211,9 @@ class ExtractResult:
         return (*map(str, self.sources), *map(str, self.files), *self._describe_duplicates())
 
     def _describe_duplicates(self) -> list[str]:
-        column = self.files[0].column
         return [
-            f"duplicates: {each.lines:,} of {each.compared:,} lines of {each.split}.{column} occur in "
-            f"{each.other}.{column}"
+            f"duplicates: {each.lines:,} of {each.compared:,} lines of {each.split}.{self.compared} occur in "
+            f"{each.other}.{self.compared}"
             for each in self.duplicates
             if each.lines
         ]
@@ -218,7 +224,13 @@ class ExtractResult:
             "sources": [each.as_dict() for each in self.sources],
             "files": [each.as_dict() for each in self.files],
             "duplicates": [
-                {"split": each.split, "other": each.other, "lines": each.lines, "compared": each.compared}
+                {
+                    "column": self.compared,
+                    "split": each.split,
+                    "other": each.other,
+                    "lines": each.lines,
+                    "compared": each.compared,
+                }
                 for each in self.duplicates
             ],
             "repairs": [each.as_dict() for each in self.repairs if each.counts],

@@ -48,7 +48,7 @@ class LabellingOptions(training.TrainingOptions):
 
     arch: str = option("lstm", help="Recurrent cell or Transformer.", panel="Model", choices=kinds.LANGUAGE_ARCHS)
     layers: int | None = _preset("layers", help="Number of layers.", minimum=1)
-    hidden: int | None = _preset("hidden", help="Hidden size, of both directions together.", minimum=2)
+    hidden: int | None = _preset("hidden", help="Hidden size.", minimum=2)
     embedding: int | None = _preset("embedding", help="Embedding dimension.", minimum=1)
     bidirectional: bool = option(
         True, help="Recurrent layers in both directions, half the hidden size per direction.", panel="Model"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.errors import DataError, UsageError
+from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
 from rnnkit.stages.training.labelling_options import TrainClassifierOptions, TrainTaggerOptions, parse_class_weights
@@ -126,6 +127,7 @@ def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
     from rnnkit.data.word_table import Alphabet
     from rnnkit.models.labelling import labelling_store
     from rnnkit.models.labelling.labelling_store import LabelInventory
+    from rnnkit.models.pretrained_embeddings import load_initial_weights
     from rnnkit.nn.device import choose_device, enable_checkpointing, set_threads
     from rnnkit.text.vocabulary import Vocabulary
 
@@ -144,6 +146,9 @@ def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
     embeddings = embeddings_of(options)
     if not run.from_checkpoint:
         vocabularies = [Vocabulary.load(path) for path in inputs.vocabularies]
+        if options.init_from is not None:
+            _check_same_labels(options.init_from, inventory)
+            load_initial_weights(network, data.task, options.init_from, vocabularies)
         embeddings.initialize(network, vocabularies, data, run.listen)
     embeddings.freeze(network, data)
     if run.creates_model:
@@ -151,6 +156,29 @@ def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
             run.directory.path, data.task, config, inventory, data.text, inputs.tokenizer, inputs.vocabularies[0]
         )
     return _NewModel(network, inventory)
+
+
+def _check_same_labels(source: Path, inventory: LabelInventory) -> None:
+    """Check that a model to fine-tune predicts the same labels, so that its outputs keep their meaning.
+
+    Raises:
+        ArtefactError: Its labels or its alphabet differ.
+    """
+    from rnnkit.models import store
+    from rnnkit.models.labelling.labelling_store import read_inventory
+
+    if store.read_config(source)["task"] not in (store.TAGGING, store.CLASSIFICATION):
+        return  # the check of the task explains it
+    other = read_inventory(source)
+    labels, others = ([column.labels for column in each.columns] for each in (inventory, other))
+    if labels != others or inventory.alphabet != other.alphabet:
+        raise ArtefactError(
+            f"--init-from {source} has other {'labels' if labels != others else 'characters'}",
+            "its weights belong to its own labels and characters, in their order",
+            hint="train on data with the same labels, or leave out --init-from",
+            path=source,
+            option="--init-from",
+        )
 
 
 def _train_words(data: LabelledData) -> Sequence[str]:

@@ -20,11 +20,12 @@ COMMANDS = {
 }  # fmt: skip
 """The training command for each kind of aligned data."""
 
-_DOC = """Train a model on aligned data: `train-seq2seq` on parallel data, `train-lm` on data of one side.
+_DOC = """Train a model on aligned data: `train-seq2seq` on parallel data, `train-lm` on data of one side,
+`train-tagger` or `train-classifier` on labelled data.
 
-All options are passed on to that command. This page lists those that both have; `rnnkit train-seq2seq --help` and
-`rnnkit train-lm --help` list the others. The model directory keeps the best and the last weights, the metrics, a
-learning curve and a model card.
+All options are passed on to that command. This page lists those that the first two have in common;
+`rnnkit train-seq2seq --help`, `rnnkit train-lm --help` and so on list the others. The model directory keeps the best
+and the last weights, the metrics, a learning curve and a model card.
 """
 
 

@@ -12,7 +12,7 @@ from rnnkit.io import manifest
 from rnnkit.io.artifact_output import write_file_manifest
 from rnnkit.json_types import JsonMapping, JsonObject
 from rnnkit.text.tables.columns import ColumnSelection
-from rnnkit.text.tables.table_format import TableLayout
+from rnnkit.text.tables.table_format import CONLL, CSV, FORMATS, TSV, TableLayout
 
 KIND: Final = "text"
 VERSION: Final = 1
@@ -95,13 +95,22 @@ def _parse(found: manifest.Manifest) -> Extraction:
         columns=tuple(columns.values()),
         lines=int(facts["lines"]),
         rows={str(name): int(rows) for name, rows in facts["rows"].items()},
-        layouts={str(name): TableLayout(**layout) for name, layout in facts["layouts"].items()},
+        layouts={str(name): _parse_layout(layout) for name, layout in facts["layouts"].items()},
         checksums=found.inputs,
         fractions={str(name): float(fraction) for name, fraction in facts["fractions"].items()},
         seed=int(facts["seed"]),
         group=None if facts["group"] is None else str(facts["group"]),
         repair=bool(facts["repair"]),
     )
+
+
+def _parse_layout(layout: JsonMapping) -> TableLayout:
+    """Return a layout. Raises ValueError or KeyError if it is malformed."""
+    found = TableLayout(layout["format"], layout["delimiter"], bool(layout["quotes"]), bool(layout["header"]))
+    has_delimiter = found.format in (TSV, CSV, CONLL)
+    if found.format not in FORMATS or (len(str(found.delimiter)) == 1) != has_delimiter:
+        raise ValueError(f"unknown layout {layout}")
+    return found
 
 
 def _column(column: object) -> str | int:

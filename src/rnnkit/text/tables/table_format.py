@@ -55,10 +55,12 @@ _SUFFIXES: Final = {
     ".bio": CONLL,
     ".bioes": CONLL,
 }
+_TSV_SUFFIX: Final = ".tsv"
 _COMPRESSION: Final = (".gz", ".bz2", ".xz")
 _CSV_DELIMITERS: Final = (",", ";", "\t")
 _USUAL_DELIMITERS: Final = {TSV: "\t", CSV: ",", CONLL: "\t"}
 _DELIMITER_NAMES: Final = {"\t": "tabs", " ": "spaces", ",": "commas", ";": "semicolons", "|": "bars"}
+_JSON_OBJECT: Final = re.compile(r'\s*\{\s*["}]')
 _ID: Final = re.compile(r"\d+([-.]\d+)?")
 _MAX_SAMPLE_LINES: Final = 1000
 _TOKEN_FRACTION: Final = 0.8
@@ -125,7 +127,7 @@ def detect_layout(path: Path, given: GivenLayout, columns: Sequence[ColumnSelect
     format = given.format or _detect_format(path, sample)
     named = any(isinstance(selection.column, str) for selection in columns)
     if format in (TSV, CSV):
-        delimiter = given.delimiter or ("\t" if format == TSV else _csv_delimiter(sample[0]))
+        delimiter = given.delimiter or ("\t" if format == TSV else _csv_delimiter(_first_line(sample)))
         quotes = format == CSV if given.quotes is None else given.quotes
         return TableLayout(format, delimiter, quotes, named if given.header is None else given.header)
     for option, value in (("--delimiter", given.delimiter), ("--quotes", given.quotes), ("--header", given.header)):
@@ -159,17 +161,18 @@ def _detect_format(path: Path, sample: Sequence[str]) -> str:
     by_name = _SUFFIXES.get(suffixes[-1]) if suffixes else None
     if by_name is not None:
         return by_name
-    lines = [line for line in sample if line.strip()]
-    first = lines[0] if lines else ""
-    if first.startswith("{"):
-        return JSON_LINES
-    if any(word.startswith(label_lines.PREFIX) for word in first.split()):
-        return LABEL_LINES
-    annotated = next((line for line in lines if not line.startswith("#")), "").split("\t")
+    first = _first_line(sample)
+    annotated = next((line for line in sample if line.strip() and not line.startswith("#")), "").split("\t")
     if len(annotated) == len(conllu.COLUMNS) and _ID.fullmatch(annotated[0]):
         return CONLLU
     if _has_sentences(sample):
         return CONLL
+    if suffixes[-1:] == [_TSV_SUFFIX]:
+        return TSV
+    if _JSON_OBJECT.match(first):
+        return JSON_LINES
+    if any(word.startswith(label_lines.PREFIX) for word in first.split()):
+        return LABEL_LINES
     if "\t" in first:
         return TSV
     if "," in first or ";" in first:
@@ -181,6 +184,10 @@ def _detect_format(path: Path, sample: Sequence[str]) -> str:
         path=path,
         option="--format",
     )
+
+
+def _first_line(sample: Sequence[str]) -> str:
+    return next((line for line in sample if line.strip()), sample[0])
 
 
 def _has_sentences(sample: Sequence[str]) -> bool:
@@ -284,7 +291,7 @@ def missing_columns(path: Path, layout: TableLayout) -> UsageError:
     names = column_names(path, layout)
     return UsageError(
         "--columns is missing",
-        f"{path} is {layout}; its first row is {list_names(names)}",
+        f"{path} is {FORMATS[layout.format]}, and begins with {list_names(names)}",
         hint="--columns text,label selects columns by name, --columns text=1,label=2 by number",
         option="--columns",
     )
