@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.kernels.word_hashing import WordHashTable
+from rnnkit.kernels.word_hashing import WordHashTable, hash_word_ngrams, hash_words
 from rnnkit.text.blocks import ASCII_SPACES
 
 SAME_HASH = [
@@ -102,3 +102,34 @@ def test_segments_span_blocks_but_not_files() -> None:
     assert not table.end_segment(), "there is none any more"
     ids, ends = table.encode(b"a\n")
     assert (ids.tolist(), ends.tolist()) == ([0], [1])
+
+
+def fnv(word: str) -> int:
+    """FNV-1a with 32 bits of sign-extended bytes, as fastText computes it, as a signed number."""
+    hashed = 2166136261
+    for byte in word.encode():
+        hashed = ((hashed ^ (byte - 256 * (byte > 127))) & 0xFFFFFFFF) * 16777619 & 0xFFFFFFFF
+    return hashed - (1 << 32) * (hashed >> 31)
+
+
+def test_hashes_of_words() -> None:
+    words = ["hello", "wörld", "語", "", "🙂"]
+    assert hash_words(words).astype(np.int32).tolist() == [fnv(word) for word in words]
+
+
+@given(lines, st.integers(1, 4), st.integers(1, 1000))
+def test_word_ngrams(lines: list[list[str]], max_words: int, buckets: int) -> None:
+    """The empty string stands for what is not a word; it is `c` here."""
+    lines = [["" if word == "c" else word for word in line] for line in lines]
+    words = sorted({word for line in lines for word in line})
+    ids = np.array([words.index(word) for line in lines for word in line], np.int32)
+    starts = np.cumsum([0, *map(len, lines)])
+    expected = np.full((max_words - 1, len(ids)), -1)
+    for line, start in zip(lines, starts[:-1].tolist(), strict=True):
+        for first in range(len(line)):
+            for size in range(2, min(max_words, len(line) - first) + 1):
+                ngram, hashed = line[first : first + size], 0
+                for word in ngram:
+                    hashed = (hashed * 116049371 + fnv(word)) % (1 << 64)
+                expected[size - 2, start + first] = hashed % buckets if all(ngram) else -1
+    assert np.array_equal(hash_word_ngrams(ids, starts, words, max_words, buckets), expected)

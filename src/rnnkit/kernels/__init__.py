@@ -17,13 +17,15 @@ Neural networks, on tensors by address, on torch's threads:
     array_views                  arrays by address, for kernels in plain loops
     decoder_step                 one step of decoding: recurrent cell, attention of few queries, top k of logits
 
-Word vectors, n-grams and word alignment, on NumPy arrays, without torch:
+Word vectors, linear classifiers, n-grams and word alignment, on NumPy arrays, without torch:
 
     word2vec_chunk               training on a chunk of text; word2vec_reference, the same in plain loops
     word2vec_updates             the update of one window in skip-gram and CBOW, with loss and gradient
     negative_sampling            subsampling, noise words and random numbers
     word2vec_weights             weight matrices and row caches; word_vector_simd, vectors of float32
-    word_hashing                 ids of words, and hashes of character n-grams
+    word_hashing                 ids of words, and hashes of n-grams of characters and words
+    linear_classifier            training and scores of linear text classifiers; linear_classifier_reference, in NumPy
+    thread_barrier               a barrier for threads that run a kernel together
     ngram_trie                   n-gram counts, and look-up in a back-off model; arpa_entries, ARPA files
     ibm2_expectation             expected counts of the diagonal model; hmm_forward_backward, of the HMM
     word_alignment               lexical translation table; symmetrization

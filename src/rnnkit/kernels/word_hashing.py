@@ -1,7 +1,9 @@
-"""Hashing of words: a hash table that numbers words at the speed of reading, and hashes of character n-grams.
+"""Hashing of words: a hash table that numbers words at the speed of reading, and hashes of n-grams.
 
 Words receive consecutive ids in order of first occurrence, and are counted. Open addressing with linear probing; the
-table is at most half full. N-grams are hashed as fastText does: 32-bit FNV-1a of UTF-8 bytes, each sign-extended first.
+table is at most half full. N-grams are hashed as fastText does. Of characters: 32-bit FNV-1a of UTF-8 bytes, each
+sign-extended first. Of words, with the hashes h_i of the words as signed numbers: h = 116049371 h + h_i for each word
+after the first, modulo 2^64.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from rnnkit.kernels.compiler import BoolArray, Int32Array, Int64Array, UInt8Arra
 from rnnkit.kernels.word_vector_simd import inlined, kernel
 
 _FNV32_BASIS, _FNV32_PRIME = np.uint32(2166136261), np.uint32(16777619)
+_WORD_MULTIPLIER = np.uint64(116049371)
 _CONTINUATION_MASK, _CONTINUATION = 0xC0, 0x80  # a UTF-8 byte that continues a character is 10xxxxxx
 
 
@@ -73,6 +76,64 @@ def _hash_all(
                     count += 1
         starts[word + 1] = count
     return count
+
+
+def hash_words(words: Sequence[str]) -> NDArray[np.uint32]:
+    """Hash whole words."""
+    encoded = [word.encode() for word in words]
+    hashes = np.empty(len(encoded), np.uint32)
+    ends = np.cumsum([0, *(len(word) for word in encoded)])
+    _hash_words(np.frombuffer(b"".join(encoded), np.uint8), ends, hashes)
+    return hashes
+
+
+@kernel
+def _hash_words(text: UInt8Array, ends: Int64Array, hashes: NDArray[np.uint32]) -> None:
+    for word in range(len(hashes)):
+        hashed = _FNV32_BASIS
+        for at in range(ends[word], ends[word + 1]):
+            hashed = _hash_byte(hashed, text[at])
+        hashes[word] = hashed
+
+
+def hash_word_ngrams(
+    ids: Int32Array, starts: Int64Array, words: Sequence[str], max_words: int, buckets: int
+) -> NDArray[np.int32]:
+    """Compute the bucket of each word n-gram: two or more successive words of one text.
+
+    Args:
+        ids: Words of all texts, as indices in `words`.
+        starts: Start of each text in `ids`, and the end of the last one.
+        words: The distinct words; no n-gram contains the empty one.
+        max_words: Words of the longest n-gram.
+        buckets: Number of buckets.
+
+    Returns:
+        The buckets (max_words - 1, len(ids)): row n - 2 for n words, at the first of them; -1 if there is no n-gram.
+    """
+    found = np.full((max(0, max_words - 1), len(ids)), -1, np.int32)
+    is_word = np.array([bool(word) for word in words], np.bool_)
+    _hash_word_ngrams(ids, starts, hash_words(words), is_word, buckets, found)
+    return found
+
+
+@kernel
+def _hash_word_ngrams(
+    ids: Int32Array,
+    starts: Int64Array,
+    hashes: NDArray[np.uint32],
+    is_word: BoolArray,
+    buckets: int,
+    found: NDArray[np.int32],
+) -> None:
+    for text in range(len(starts) - 1):
+        for first in range(starts[text], starts[text + 1]):
+            hashed = np.uint64(np.int64(np.int32(hashes[ids[first]])))
+            after = first + 1
+            while after < min(starts[text + 1], first + 1 + len(found)) and is_word[ids[first]] and is_word[ids[after]]:
+                hashed = hashed * _WORD_MULTIPLIER + np.uint64(np.int64(np.int32(hashes[ids[after]])))
+                found[after - first - 1, first] = np.int32(hashed % np.uint64(buckets))
+                after += 1
 
 
 @kernel
