@@ -11,11 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.workspaces import SMALL, make_text_workspace, make_workspace
+from tests.workspaces import SMALL, make_labelled_workspace, make_text_workspace, make_workspace
 
 from rnnkit.cli import app
+from rnnkit.stages.text import align, align_options
 
 FEW = ["--max-steps", "1", "--validate-every", "1"]
+LABELS = ["--work", "tags/work", "--data", "tags/work/long"]
+NGRAMS = ["--word-ngrams", "2", "--min-characters", "3", "--max-characters", "4", "--epochs", "1", "--embedding", "8"]
 VECTORS = ["--dimension", "8", "--min-count", "1", "--epochs", "1", "--threads", "1"]
 MODELS = {arch: ["train", "--arch", arch, *SMALL, *FEW, "--output", arch] for arch in ("rnn", "gru", "lstm", "mingru")}
 
@@ -24,6 +27,10 @@ CHAINS: list[list[list[str]]] = [
         ["train-embeddings", "text/train.en", *VECTORS, "--output", "skip-gram"],
         ["train-embeddings", "text/train.en", *VECTORS, "--method", "cbow", "--output", "cbow"],
         ["train-embeddings", "text/train.en", *VECTORS, "--subwords", "--output", "subwords"],
+        ["train-tagger", "--work", "tags/work", "--hidden", "8", *FEW, "--output", "tagger"],
+        ["decode", "valid.de", "--model", "tagger", "--threads", "1", "--output", "tags.hyp"],
+        ["train-classifier", "--arch", "linear", *LABELS, *NGRAMS, "--output", "linear"],
+        ["decode", "valid.de", "--model", "linear", "--threads", "1", "--output", "labels.hyp"],
     ],
     [
         *MODELS.values(),
@@ -54,6 +61,9 @@ def main() -> None:
         make_workspace(folder)
         (folder / "text").mkdir()
         make_text_workspace(folder / "text")
+        (folder / "tags").mkdir()
+        work = make_labelled_workspace(folder / "tags", "spans")
+        align.run(align_options.AlignOptions(text="form", labels=["long"], work=work, output=work / "long"))
         program = f"import sys; sys.path.insert(0, {str(Path.cwd())!r}); from tests import compile_kernels as it; "
         processes = [
             subprocess.Popen(

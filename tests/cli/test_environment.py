@@ -20,6 +20,7 @@ ONE_MEANING = {
     "RNNKIT_BATCH_TOKENS": "batch size in training, in tokens",
     "RNNKIT_BIDIRECTIONAL": "bidirectional layers",
     "RNNKIT_BOOTSTRAP_SAMPLES": "bootstrap resamples",
+    "RNNKIT_BUCKETS": "buckets of hashed n-grams",
     "RNNKIT_CHECKPOINT": "weights of a model to load",
     "RNNKIT_CLIP": "norm to clip gradients to",
     "RNNKIT_COUNT": "answers to a question",

@@ -16,6 +16,7 @@ from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import Event, Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.models.labelling.labelling_store import load_labeller
+from rnnkit.models.labelling.tagger import TaggerNetwork
 from rnnkit.models.labelling.text_classifier import ClassifierNetwork
 from rnnkit.models.model_weights import may_exceed_weights
 from rnnkit.stages.text import align, align_options
@@ -66,6 +67,7 @@ def test_a_tagger_with_two_outputs(work: Path, tmp_path: Path) -> None:
     assert result.scores.keys() == {"loss", "accuracy_tags", "accuracy_spans", "f1_spans"}
     assert "| accuracy_tags |" in (model / "README.md").read_text()
     loaded = load_labeller(model, "best", CPU)
+    assert isinstance(loaded.network, TaggerNetwork)
     assert loaded.network.config.crf, "the tags of spans are predicted together"
     assert loaded.network.temperature_O.shape == (2,)
     assert train.training_command(work / "data") == "train-tagger"

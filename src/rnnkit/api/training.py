@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rnnkit.evaluation.translation_metrics import MetricScore
     from rnnkit.stages.outputs import Options
     from rnnkit.stages.training.labelling_options import TrainClassifierOptions, TrainTaggerOptions
+    from rnnkit.stages.training.linear_classifier_run import LinearTrainingResult
     from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainingResult
     from rnnkit.stages.training.train_embeddings import EmbeddingTrainingEstimate, TrainEmbeddingsResult
     from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
@@ -76,7 +77,7 @@ def train_tagger(options: TrainTaggerOptions, listen: Listener = null_listener) 
 
 def train_classifier(
     options: TrainClassifierOptions, listen: Listener = null_listener
-) -> TrainingResult | CostEstimate:
+) -> TrainingResult | CostEstimate | LinearTrainingResult:
     """Train a text classifier, as `rnnkit train-classifier`; arguments and errors as for `train_seq2seq`."""
     from rnnkit.stages.training import train_classifier as command
 

@@ -27,7 +27,9 @@ from rnnkit.data.batch_sampler import plan_epoch
 from rnnkit.data.label_parsing import split_words
 from rnnkit.data.word_table import SparseRows, WordBatch, WordTable, unknown_tokens
 from rnnkit.errors import ArtefactError
+from rnnkit.models.labelling.labelling_encoder import LabellingConfig
 from rnnkit.models.labelling.labelling_store import LoadedLabeller, character_features
+from rnnkit.models.labelling.linear_store import LinearClassifier
 from rnnkit.models.labelling.tagger import TaggerNetwork
 from rnnkit.models.labelling.text_classifier import ClassifierNetwork
 from rnnkit.nn.crf import LinearChainCRF
@@ -119,7 +121,9 @@ class WordCache:
     def __init__(self, model: LoadedLabeller) -> None:
         self._ids = model.vocabulary.ids
         self._tokenizer = model.tokenizer if model.is_tagger else None
-        self._features = character_features(model.network.config, model.inventory.alphabet)
+        config = model.network.config
+        assert isinstance(config, LabellingConfig)
+        self._features = character_features(config, model.inventory.alphabet)
         self._reset()
 
     def _reset(self) -> None:
@@ -179,7 +183,7 @@ class Labeller:
         self.models = tuple(models)
         self.columns = first.inventory.columns
         self.is_tagger = first.is_tagger
-        self._caches = [WordCache(model) for model in models]
+        self._caches = [None if isinstance(model.network, LinearClassifier) else WordCache(model) for model in models]
         self._cutter = WordTokenizer(Normalizer())
 
     def split(self, model: int, line: str, raw: bool = False) -> list[str]:
@@ -195,24 +199,41 @@ class Labeller:
         if not lines:
             return []
         split = [[self.split(model, line, options.raw) for line in lines] for model in range(len(self.models))]
-        encoded = [cache.encode(sentences) for cache, sentences in zip(self._caches, split, strict=True)]
-        lengths = [np.array([len(row) for row in rows]) for _, rows in encoded]
+        encoded = [
+            None if cache is None else cache.encode(sentences)
+            for cache, sentences in zip(self._caches, split, strict=True)
+        ]
+        linear = self._score_linear(split)
+        lengths = [np.array([len(words) + 1 for words in sentences]) for sentences in split]
         found: list[LabelledText | None] = [None] * len(lines)
         for batch in plan_epoch(lengths, options.batch_tokens, seed=0, epoch=0):
-            inputs = [table.batch([rows[row] for row in batch]) for table, rows in encoded]
-            labelled = (self._tag if self.is_tagger else self._classify)(inputs, options)
+            inputs = [None if each is None else each[0].batch([each[1][row] for row in batch]) for each in encoded]
+            if self.is_tagger:
+                labelled = self._tag(inputs, options)
+            else:
+                labelled = self._classify(inputs, [None if p is None else p[batch] for p in linear], options)
             for row, (outputs, attention) in zip(batch, labelled, strict=True):
                 words = tuple(split[0][row])
                 found[row] = LabelledText(lines[row], words, outputs, attention[: len(words) + 1])
         return [each for each in found if each is not None]
 
+    def _score_linear(self, split: Sequence[Sequence[Sequence[str]]]) -> list[Tensor | None]:
+        """Return the probabilities of linear classifiers for all lines (N, C); None for networks."""
+        return [
+            torch.from_numpy(model.network.probabilities(sentences))
+            if isinstance(model.network, LinearClassifier)
+            else None
+            for model, sentences in zip(self.models, split, strict=True)
+        ]
+
     def _tag(
-        self, inputs: Sequence[WordBatch], options: LabelTextOptions
+        self, inputs: Sequence[WordBatch | None], options: LabelTextOptions
     ) -> list[tuple[tuple[OutputLabels, ...], tuple[float, ...]]]:
         networks = [model.network for model in self.models]
         all_scores, length_B = [], torch.zeros(0)
         for network, batch in zip(networks, inputs, strict=True):
             assert isinstance(network, TaggerNetwork)
+            assert batch is not None
             scores, length_B = network.scores(batch)
             all_scores.append(scores)
         by_output = []
@@ -224,9 +245,9 @@ class Labeller:
 
     def _combine(self, output: int, scores: Sequence[Tensor]) -> tuple[LinearChainCRF | None, Tensor]:
         """Combine the scores of all models; without a CRF they become log-probabilities."""
-        networks = [model.network for model in self.models]
+        networks = [model.network for model in self.models if isinstance(model.network, TaggerNetwork)]
         if networks[0].config.crf:
-            crfs = [network.crfs[output] for network in networks if isinstance(network, TaggerNetwork)]
+            crfs = [network.crfs[output] for network in networks]
             temperature = torch.stack([network.temperature_O[output] for network in networks]).mean()
             chain = average_chains(crfs, float(temperature))  # type: ignore[arg-type]
             return chain, torch.stack(list(scores)).mean(0) / temperature
@@ -238,31 +259,41 @@ class Labeller:
         return None, combined
 
     def _classify(
-        self, inputs: Sequence[WordBatch], options: LabelTextOptions
+        self, inputs: Sequence[WordBatch | None], linear: Sequence[Tensor | None], options: LabelTextOptions
     ) -> list[tuple[tuple[OutputLabels, ...], tuple[float, ...]]]:
-        networks = [model.network for model in self.models]
         probabilities: list[list[Tensor]] = [[] for _ in self.columns]
         attention: Tensor | None = None
-        for network, batch in zip(networks, inputs, strict=True):
-            assert isinstance(network, ClassifierNetwork)
+        for model, batch, linear_BC in zip(self.models, inputs, linear, strict=True):
+            network = model.network
+            if linear_BC is not None or batch is None or not isinstance(network, ClassifierNetwork):
+                probabilities[0].append(torch.zeros(0) if linear_BC is None else linear_BC)
+                continue
             scores, weight_BT = network.scores_and_attention(batch)
             attention = weight_BT if attention is None else attention
             for output, scores_BC in enumerate(scores):
                 scaled_BC = scores_BC / network.temperature_O[output]
                 p_BC = torch.sigmoid(scaled_BC) if network.config.multi_label else torch.softmax(scaled_BC, 1)
                 probabilities[output].append(p_BC)
-        first = networks[0]
-        assert isinstance(first, ClassifierNetwork)
+        means = [torch.stack(each).mean(0) for each in probabilities]
+        limits = [self._thresholds(output) for output in range(len(self.columns))]
         results = []
-        for row in range(len(probabilities[0][0])):
-            outputs = []
-            for output, column in enumerate(self.columns):
-                p_C = torch.stack([p_BC[row] for p_BC in probabilities[output]]).mean(0)
-                limit_C = first.thresholds(output) if first.config.multi_label else None
-                outputs.append(_read_labels(p_C, limit_C, column.labels, options))
-            weights = () if attention is None else tuple(attention[row].tolist())
-            results.append((tuple(outputs), weights))
+        for row in range(len(means[0])):
+            outputs = tuple(
+                _read_labels(p_BC[row], limit_C, column.labels, options)
+                for p_BC, limit_C, column in zip(means, limits, self.columns, strict=True)
+            )
+            results.append((outputs, () if attention is None else tuple(attention[row].tolist())))
         return results
+
+    def _thresholds(self, output: int) -> Tensor | None:
+        """Return the probability from which on a text has each label; None if texts have one label."""
+        network = self.models[0].network
+        if not network.config.multi_label:
+            return None
+        if isinstance(network, LinearClassifier):
+            return torch.from_numpy(network.threshold_C)
+        assert isinstance(network, ClassifierNetwork)
+        return network.thresholds(output)
 
 
 def cut_words(tokenizer: WordTokenizer, line: str) -> list[str]:

@@ -3,9 +3,8 @@
 A tagger reports the accuracy of its tags, and the F1 of spans if the tags mark any; a classifier reports accuracy, or
 micro-averaged F1 if texts can have several labels. Of several outputs, the mean decides which weights are best.
 
-The temperature T of an output minimizes the negative log-likelihood of softmax(s / T) (Guo et al. 2017,
-arXiv:1706.04599). The threshold of a label maximizes its F1. Both are stored with the weights, and cost one pass over
-scores that the validation has anyway.
+The temperature of an output and the thresholds of labels (`label_fitting.py`) are stored with the weights; they are
+fitted to scores that the validation computes anyway.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from torch import Tensor
 
 from rnnkit.data import batch_sampler
 from rnnkit.data.labelled_data import LabelledData
-from rnnkit.evaluation.calibration import fit_temperature
 from rnnkit.evaluation.label_evaluation import score_spans
+from rnnkit.evaluation.label_fitting import fit_labels
 from rnnkit.models.labelling.tagger import TaggerNetwork
 from rnnkit.models.labelling.text_classifier import ClassifierNetwork
 from rnnkit.nn.device import autocast
@@ -35,9 +34,6 @@ from rnnkit.training.training_step import VALIDATION_BATCH_TOKENS
 
 LOSS_WEIGHT = 1e-6
 """Weight of the loss (nats) relative to the metric (points): it breaks ties."""
-
-THRESHOLDS = np.linspace(0.05, 0.95, 19)
-"""Candidates for the threshold of a label."""
 
 
 @dataclass(frozen=True)
@@ -155,17 +151,18 @@ def _score(
     scheme: str | None,
 ) -> dict[str, float]:
     """Compute the metrics of an output in percent and its loss in nats, and set its temperature and thresholds."""
-    if output.label_N.ndim == 2 and network.config.multi_label:
-        return _score_many(network, index, output)
-    label_N = output.label_N.argmax(1) if output.label_N.ndim == 2 else output.label_N.astype(np.int64)
-    network.temperature_O[index] = fit_temperature(output.score_NC.astype(np.float64), label_N)
-    scores = {"loss": _mean_nll(output.score_NC, label_N)}
-    if isinstance(network, TaggerNetwork):
+    target = output.label_N
+    if target.ndim == 2 and not network.config.multi_label:  # soft labels count as their most probable one
+        target = target.argmax(1)
+    fitted = fit_labels(output.score_NC, target)
+    network.temperature_O[index] = fitted.temperature
+    if fitted.threshold_C is not None and isinstance(network, ClassifierNetwork):
+        network.thresholds(index).copy_(torch.from_numpy(fitted.threshold_C))
+    scores = dict(fitted.scores)
+    if isinstance(network, TaggerNetwork):  # a CRF decides by the sentence, not by the scores of a word
         pairs = [(one == other) for one, other in zip(output.predicted, output.expected, strict=True)]
         right, total = sum(int(pair.sum()) for pair in pairs), sum(map(len, pairs))
         scores["accuracy"] = 100 * right / max(1, total)
-    else:
-        scores["accuracy"] = 100 * float((output.score_NC.argmax(1) == label_N).mean()) if len(label_N) else 0.0
     if scheme is not None:
         named = [
             [[_name(labels, tag) for tag in tags] for tags in side] for side in (output.expected, output.predicted)
@@ -176,36 +173,3 @@ def _score(
 
 def _name(labels: Sequence[str], tag: int) -> str:
     return OUTSIDE if tag < 0 else labels[tag]
-
-
-def _mean_nll(score_NC: NDArray[np.float32], label_N: NDArray[np.int64]) -> float:
-    if not len(label_N):
-        return 0.0
-    score_NC = score_NC.astype(np.float64)
-    shifted = score_NC - score_NC.max(1, keepdims=True)
-    log_sum = np.log(np.exp(shifted).sum(1))
-    return float((log_sum - shifted[np.arange(len(label_N)), label_N]).mean())
-
-
-def _score_many(network: TaggerNetwork | ClassifierNetwork, index: int, output: OutputScores) -> dict[str, float]:
-    """Choose the threshold of each label by its F1, and compute the micro-averaged F1 with them."""
-    assert isinstance(network, ClassifierNetwork)
-    target_NC = output.label_N > 0
-    p_NC = 1 / (1 + np.exp(-output.score_NC.astype(np.float64)))
-    threshold_C = np.array([_best_threshold(p_N, target_N) for p_N, target_N in zip(p_NC.T, target_NC.T, strict=True)])
-    network.thresholds(index).copy_(torch.from_numpy(threshold_C))
-    found_NC = p_NC >= threshold_C
-    right = int((found_NC & target_NC).sum())
-    f1 = 2 * right / max(1, int(found_NC.sum()) + int(target_NC.sum()))
-    loss = -np.where(target_NC, np.log(p_NC.clip(1e-12)), np.log((1 - p_NC).clip(1e-12))).sum(1).mean()
-    return {"loss": float(loss), "f1": 100 * f1, "exact": 100 * float((found_NC == target_NC).all(1).mean())}
-
-
-def _best_threshold(p_N: NDArray[np.float64], target_N: NDArray[np.bool_]) -> float:
-    """Return the threshold with the best F1; 0.5 for a label without examples, the one nearest to 0.5 of equal ones."""
-    if not target_N.any():
-        return 0.5
-    found = p_N >= THRESHOLDS[:, None]
-    f1 = 2 * (found & target_N).sum(1) / (found.sum(1) + target_N.sum())
-    best = np.flatnonzero(f1 == f1.max())
-    return float(THRESHOLDS[best[np.argmin(np.abs(THRESHOLDS[best] - 0.5))]])

@@ -24,7 +24,7 @@ ARTIFACT_PART: Final = ""
 
 RUN_FILES: Final = {
     "model": (
-        "config.json", "labels.json", "README.md", "curve.png", "metrics.jsonl", "ngrams.safetensors",
+        "config.json", "labels.json", "words.txt", "README.md", "curve.png", "metrics.jsonl", "ngrams.safetensors",
         "best.safetensors", "average.safetensors", "vocab.tsv", "vocab.*.tsv", "vocab.tsv.meta.json",
         "vocab.*.tsv.meta.json",
         "tokenizer/meta.json", "tokenizer/model.spm", "snapshots/step-*.safetensors", "last/meta.json",

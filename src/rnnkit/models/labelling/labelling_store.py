@@ -24,7 +24,9 @@ from rnnkit.io.atomic import atomic_file
 from rnnkit.io.safe_reading import read_json
 from rnnkit.json_types import JsonMapping
 from rnnkit.models import model_weights, store
+from rnnkit.models.labelling import linear_store
 from rnnkit.models.labelling.labelling_encoder import LabellingConfig
+from rnnkit.models.labelling.linear_store import LinearClassifier
 from rnnkit.models.labelling.tagger import TaggerNetwork
 from rnnkit.models.labelling.text_classifier import ClassifierNetwork
 from rnnkit.models.lm_store import VOCABULARY_FILE, find_tokenizer
@@ -55,7 +57,7 @@ class LoadedLabeller:
 
     Attributes:
         folder: The model directory.
-        network: In evaluation mode, on its device.
+        network: In evaluation mode, on its device; or a linear classifier.
         tokenizer: Tokenizer of raw text; None if the model reads tokens.
         vocabulary: The vocabulary.
         inventory: Labels and alphabet.
@@ -64,7 +66,7 @@ class LoadedLabeller:
     """
 
     folder: Path
-    network: TaggerNetwork | ClassifierNetwork
+    network: TaggerNetwork | ClassifierNetwork | LinearClassifier
     tokenizer: Tokenizer | None
     vocabulary: Vocabulary
     inventory: LabelInventory
@@ -133,6 +135,11 @@ def create_labeller(
     """
     store.create_model_dir(folder, tokenizer, {VOCABULARY_FILE: vocabulary})
     store.write_config(folder, task, [text], [VOCABULARY_FILE], dataclasses.asdict(config))
+    write_inventory(folder, inventory)
+
+
+def write_inventory(folder: Path, inventory: LabelInventory) -> None:
+    """Write `labels.json`. Raises ArtefactError if it cannot be written."""
     document = {
         "columns": [dataclasses.asdict(column) for column in inventory.columns],
         "alphabet": inventory.alphabet.characters,
@@ -198,6 +205,8 @@ def load_labeller(folder: Path, checkpoint: str, device: torch.device) -> Loaded
     if task not in (store.TAGGING, store.CLASSIFICATION):
         raise DataError(f"{folder} predicts no labels", store.TASK_DESCRIPTIONS.get(task, ""), path=folder)
     inventory = read_inventory(folder)
+    if document["network"].get("arch") == linear_store.ARCH:
+        return _load_linear(folder, document, inventory, checkpoint)
     path = store.weights_path(folder, checkpoint)
     tensors, facts = model_weights.load(path)
     model_weights.check_finite_weights(tensors, path)
@@ -227,3 +236,14 @@ def load_labeller(folder: Path, checkpoint: str, device: torch.device) -> Loaded
         text=str(document["languages"][0]),
         facts=facts,
     )
+
+
+def _load_linear(folder: Path, document: JsonMapping, inventory: LabelInventory, checkpoint: str) -> LoadedLabeller:
+    if checkpoint != "best":
+        raise DataError(
+            f"{folder} has no {checkpoint} checkpoint", "it is a linear classifier", path=folder, option="--checkpoint"
+        )
+    classifier, facts = linear_store.load_linear(folder, document["network"], len(inventory.columns[0].labels))
+    vocabulary = Vocabulary.load(folder / VOCABULARY_FILE)
+    text = str(document["languages"][0])
+    return LoadedLabeller(folder, classifier, find_tokenizer(folder), vocabulary, inventory, text, facts)

@@ -32,6 +32,9 @@ CLASSIFIER: JsonMapping = {
     "weight_drop": 0.0, "epochs": 10.0, "batch_tokens": 1000, "learning_rate": 1e-3, "warmup": 100,
     "label_smoothing": 0.0, "mean_decay": 0.998,
 }  # fmt: skip
+LINEAR: JsonMapping = {**CLASSIFIER, "embedding": 100, "epochs": 20.0, "learning_rate": 0.5}
+"""Defaults of a linear classifier, as those of fastText but for the number of epochs."""
+
 CLASSIFIER_PRESETS: Mapping[str, JsonMapping] = {"base": CLASSIFIER}
 
 BALANCED = "balanced"
@@ -125,20 +128,38 @@ def _classifier_preset(name: str) -> Any:
 class TrainClassifierOptions(LabellingOptions):
     """Train a text classifier on data with a label for each line, such as a sentiment or a topic.
 
-    The states of all words are pooled to one vector. --preset supplies the defaults; those shown are of `base`. Texts
-    with several labels (`rnnkit align --multi-label`) get a probability for each label, and the thresholds that
-    maximize the F1 of the validation data. The model directory holds the best and the last weights, the metrics, a
-    learning curve and a model card.
+    The states of all words are pooled to one vector. --arch linear averages vectors of words and n-grams instead, as
+    fastText does: it trains in seconds, and is a strong baseline for long texts. --preset supplies the defaults; those
+    shown are of `base`. Texts with several labels (`rnnkit align --multi-label`) get a probability for each label, and
+    the thresholds that maximize the F1 of the validation data. The model directory holds the best and the last weights,
+    the metrics, a learning curve and a model card.
     """
 
     preset: str = option(
         "base", help="Preset that supplies defaults.", panel="Model", choices=tuple(CLASSIFIER_PRESETS)
     )
+    word_ngrams: int = option(
+        1, help="Longest word n-gram of --arch linear.", panel="Model", unit="words", minimum=1, maximum=5
+    )
+    min_characters: int = option(
+        0, help="Shortest character n-gram of --arch linear, with < and > around the word.", panel="Model",
+        unit="characters", minimum=0,
+    )  # fmt: skip
+    max_characters: int = option(
+        0, help="Longest character n-gram of --arch linear; 0: none.", panel="Model", unit="characters", minimum=0,
+    )  # fmt: skip
+    buckets: int = option(
+        2_000_000, help="Buckets that n-grams of --arch linear are hashed into.", panel="Model", minimum=1,
+    )  # fmt: skip
     pooling: str = option(
         "all", help="How states become one vector; all: max, mean and attention.", panel="Model",
         choices=kinds.POOLINGS,
     )  # fmt: skip
     _: KW_ONLY
+    arch: str = changed(
+        LabellingOptions, "arch", help="Recurrent cell, Transformer, or fastText's linear classifier.",
+        choices=(*kinds.LANGUAGE_ARCHS, "linear"),
+    )  # fmt: skip
     layers: int | None = _classifier_preset("layers")
     hidden: int | None = _classifier_preset("hidden")
     embedding: int | None = _classifier_preset("embedding")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from rnnkit.events import Listener, null_listener
 from rnnkit.io.manifest import Workspace
 from rnnkit.stages.training import training_run
-from rnnkit.stages.training.labelling_options import CLASSIFIER_PRESETS, TrainClassifierOptions, apply_preset
+from rnnkit.stages.training.labelling_options import CLASSIFIER_PRESETS, LINEAR, TrainClassifierOptions, apply_preset
 from rnnkit.stages.training.labelling_run import build_labeller, embeddings_of, open_labelled
 from rnnkit.stages.training.run_folder import TrainingResult
 
 if TYPE_CHECKING:
+    from rnnkit.stages.training.linear_classifier_run import LinearTrainingResult
     from rnnkit.training.dry_run import CostEstimate
 
 EXAMPLE = """\
@@ -19,12 +20,15 @@ rnnkit train-classifier
 rnnkit train-classifier --arch gru --pooling attention
 rnnkit train-classifier --embeddings wiki.en.vec --embedding 300 --freeze-embeddings
 rnnkit train-classifier --class-weights balanced
+rnnkit train-classifier --arch linear --word-ngrams 2 --output work/linear
 rnnkit train-classifier --resume"""
 
 TASK = "classification"
 
 
-def run(options: TrainClassifierOptions, listen: Listener = null_listener) -> TrainingResult | CostEstimate:
+def run(
+    options: TrainClassifierOptions, listen: Listener = null_listener
+) -> TrainingResult | CostEstimate | LinearTrainingResult:
     """Train a text classifier, or with `dry_run` estimate the cost.
 
     Raises:
@@ -34,6 +38,10 @@ def run(options: TrainClassifierOptions, listen: Listener = null_listener) -> Tr
         Interrupted: A signal arrived; everything is saved.
     """
     folder = options.output or Workspace(options.work).model
+    if options.arch == "linear":
+        from rnnkit.stages.training import linear_classifier_run
+
+        return linear_classifier_run.train_linear(apply_preset(options, LINEAR), folder, listen)
     if not options.resume:
         options = apply_preset(options, CLASSIFIER_PRESETS[options.preset])
         embeddings_of(options).check(False, options.init_from)
