@@ -36,7 +36,7 @@ def same_bits(one: Matrix, other: Matrix) -> bool:
 
 def tables(least_dimension: int = 1) -> st.SearchStrategy[VectorTable]:
     """Tables of words that every format can represent, and of finite numbers."""
-    characters = st.characters(exclude_categories=["Cs"], exclude_characters=" \t\n\0\ufeff")
+    characters = st.characters(exclude_categories=["Cs"], exclude_characters=" \t\n\r\0\ufeff")
     words = st.lists(st.text(characters, min_size=1, max_size=7), min_size=1, max_size=5, unique=True)
     numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
