@@ -69,7 +69,7 @@ def test_a_tagger_with_two_outputs(work: Path, tmp_path: Path) -> None:
     loaded = load_labeller(model, "best", CPU)
     assert isinstance(loaded.network, TaggerNetwork)
     assert loaded.network.config.crf, "the tags of spans are predicted together"
-    assert loaded.network.temperature_O.shape == (2,)
+    assert loaded.network.temperature_O.tolist() == [1, 1], "the probabilities of a CRF are its marginals"
     assert train.training_command(work / "data") == "train-tagger"
     assert train.training_command(work / "long") == "train-classifier"
 
@@ -96,7 +96,10 @@ def test_it_learns(work: Path, tmp_path: Path) -> None:
 def test_every_architecture_of_taggers(work: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     result = tagged(work, tmp_path / "model", **changes)
     assert all(map(math.isfinite, result.scores.values()))
-    load_labeller(result.model, "average" if "average" in changes else "best", CPU)
+    network = load_labeller(result.model, "average" if "average" in changes else "best", CPU).network
+    assert isinstance(network, TaggerNetwork)
+    if not network.config.crf and "average" not in changes:
+        assert network.temperature_O.tolist() != [1, 1], "a softmax is fitted to the validation data"
 
 
 @pytest.mark.parametrize(

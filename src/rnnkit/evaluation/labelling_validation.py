@@ -155,7 +155,8 @@ def _score(
     if target.ndim == 2 and not network.config.multi_label:  # soft labels count as their most probable one
         target = target.argmax(1)
     fitted = fit_labels(output.score_NC, target)
-    network.temperature_O[index] = fitted.temperature
+    if not network.config.crf:  # the probabilities of a CRF are not the softmax of its scores
+        network.temperature_O[index] = fitted.temperature
     if fitted.threshold_C is not None and isinstance(network, ClassifierNetwork):
         network.thresholds(index).copy_(torch.from_numpy(fitted.threshold_C))
     scores = dict(fitted.scores)

@@ -4,9 +4,9 @@
     softmax   p(y_t | x) = softmax(s_t)                          words are labelled independently of each other
     CRF       p(y | x) = exp(sum_t s_t[y_t] + A[y_{t-1}, y_t]) / Z    (Lample et al. 2016, arXiv:1603.01360)
 
-Several outputs, such as parts of speech and morphological features, share the encoder. The temperature T of an output
+Several outputs, such as parts of speech and morphological features, share the encoder. The temperature T of a softmax
 divides its scores wherever probabilities are reported; it is fitted to the validation data (Guo et al. 2017,
-arXiv:1706.04599) and changes no decision.
+arXiv:1706.04599) and changes no decision. That of a CRF is 1.
 
 Shapes: B batch, T words, C labels, H hidden.
 """
