@@ -3,43 +3,34 @@
     x_s = [E[w_s]; c(w_s)]                      token embedding, and the characters of its word
     h_1 ... h_S = layers(x_1 ... x_S)           bidirectional by default
 
-The character representation c of a word (Ling et al. 2015, arXiv:1508.02096) is one of
-
-    lstm     [forward state at its last character; backward state at its first], of a bidirectional LSTM
-    cnn      max over positions of a convolution (dos Santos and Zadrozny 2014; Ma and Hovy 2016, arXiv:1603.01354)
-    ngrams   mean of the embeddings of its hashed character n-grams (Bojanowski et al. 2017, arXiv:1607.04606)
-
-and is computed once for each distinct word of a batch, which has a quarter as many of them as words.
+The character representation c of a word (`character_encoder.py`) is computed once for each distinct word of a batch,
+which has half as many of them as words.
 
 In training, the embedding of a word that occurs n times in the training text is replaced by that of <unk> with
 probability a / (a + n), which trains <unk> and makes the network rely on characters and context (Kiperwasser and
 Goldberg 2016, arXiv:1603.04351).
 
-Shapes: B batch, S tokens, T words, W distinct words of the batch, N characters, E embedding, H hidden.
+Shapes: B batch, S tokens, T words, W distinct words of the batch, E embedding, H hidden.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rnnkit.data.word_table import SparseRows, WordBatch
+from rnnkit.data.word_table import WordBatch
 from rnnkit.models.encoder_decoder import Seq2SeqConfig, SourceBatch
+from rnnkit.models.labelling.character_encoder import CharacterEncoder
 from rnnkit.models.recurrent_seq2seq import RecurrentEncoder
 from rnnkit.models.transformer_seq2seq import TransformerEncoder
 from rnnkit.nn import dropout
-from rnnkit.nn.bidirectional import EncoderLayer
 from rnnkit.nn.kinds import CharacterEncoding, LanguageArch, Pooling
 from rnnkit.text import special_tokens
-
-CONVOLUTION_WIDTH = 3
-"""Characters that a filter covers; Ma and Hovy (2016) have the same."""
 
 
 @dataclass(frozen=True)
@@ -113,43 +104,6 @@ class EncodedWords:
     length_B: Tensor
 
 
-class CharacterEncoder(nn.Module):
-    """Maps words to vectors by their characters or character n-grams."""
-
-    def __init__(self, config: LabellingConfig) -> None:
-        super().__init__()
-        self.kind = config.characters
-        size, hidden = config.character_embedding, config.character_hidden
-        if self.kind == "ngrams":
-            self.embedding: nn.Module = nn.EmbeddingBag(config.alphabet, hidden, mode="mean")
-            nn.init.normal_(self.embedding.weight, std=hidden**-0.5)
-            return
-        self.embedding = nn.Embedding(config.alphabet, size, padding_idx=special_tokens.PAD)
-        if self.kind == "lstm":
-            self.layer: nn.Module = EncoderLayer("lstm", size, hidden, bidirectional=True)
-        else:
-            self.layer = nn.Conv1d(size, hidden, CONVOLUTION_WIDTH, padding=CONVOLUTION_WIDTH // 2)
-        self.rate = config.dropout
-
-    def forward(self, features: SparseRows) -> Tensor:
-        """Encode words (W, character_hidden), given the ids of their characters or n-grams."""
-        device = next(self.parameters()).device
-        if self.kind == "ngrams":
-            values, offsets = torch.from_numpy(features.values), torch.from_numpy(features.offsets[:-1])
-            return cast(Tensor, self.embedding(values.to(device), offsets.to(device)))
-        character_WN = torch.from_numpy(features.pad()).to(device)
-        length_W = torch.from_numpy(features.lengths()).to(device)
-        x_WNE = dropout.locked_dropout(self.embedding(character_WN), self.rate, self.training)
-        if self.kind == "cnn":
-            mask_WN = character_WN != special_tokens.PAD
-            h_WHN = self.layer(x_WNE.transpose(1, 2)).masked_fill(~mask_WN[:, None], float("-inf"))
-            return cast(Tensor, h_WHN.amax(2).relu())
-        h_WNH, _ = self.layer(x_WNE, length_W)
-        half = h_WNH.shape[2] // 2
-        last_WH = h_WNH[torch.arange(len(h_WNH), device=device), length_W - 1, :half]
-        return torch.cat([last_WH, h_WNH[:, 0, half:]], dim=1)
-
-
 class LabellingEncoder(nn.Module):
     """Network of the equations above, up to the states of words.
 
@@ -164,7 +118,7 @@ class LabellingEncoder(nn.Module):
         nn.init.normal_(self.embedding.weight, std=config.embedding**-0.5)
         with torch.no_grad():
             self.embedding.weight[special_tokens.PAD] = 0
-        self.character_encoder = None if config.characters == "none" else CharacterEncoder(config)
+        self.character_encoder = None if config.characters == "none" else _character_encoder(config)
         shape = _encoder_config(config)
         self.projection = None if config.arch != "transformer" else nn.Linear(config.input_size, config.hidden)
         self.layers = TransformerEncoder(shape) if config.arch == "transformer" else RecurrentEncoder(shape)
@@ -208,6 +162,11 @@ class LabellingEncoder(nn.Module):
             torch.rand(token_BS.shape, device=token_BS.device) < self._unknown_rate_V.to(token_BS.device)[token_BS]
         )
         return token_BS.masked_fill(drawn_BS, special_tokens.UNK)
+
+
+def _character_encoder(config: LabellingConfig) -> CharacterEncoder:
+    size, hidden = config.character_embedding, config.character_hidden
+    return CharacterEncoder(config.characters, config.alphabet, size, hidden, config.dropout)
 
 
 def _unknown_rates(counts_V: NDArray[np.int64], constant: float) -> Tensor:
