@@ -13,6 +13,7 @@ Shapes: B batch, T words, C labels, K best.
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -184,13 +185,12 @@ class Labeller:
         self.columns = first.inventory.columns
         self.is_tagger = first.is_tagger
         self._caches = [None if isinstance(model.network, LinearClassifier) else WordCache(model) for model in models]
-        self._cutter = WordTokenizer(Normalizer())
 
     def split(self, model: int, line: str, raw: bool = False) -> list[str]:
         """Split a line into the words of a tagger, or the tokens of a classifier."""
         tokenizer = self.models[model].tokenizer
         if self.is_tagger:
-            return cut_words(self._cutter, line) if raw else split_words(line)
+            return cut_words(_word_tokenizer(), line) if raw else split_words(line)
         return split_words(line) if tokenizer is None else tokenizer.tokenize(line)
 
     @torch.no_grad()
@@ -294,6 +294,11 @@ class Labeller:
             return torch.from_numpy(network.threshold_C)
         assert isinstance(network, ClassifierNetwork)
         return network.thresholds(output)
+
+
+@functools.cache
+def _word_tokenizer() -> WordTokenizer:
+    return WordTokenizer(Normalizer())
 
 
 def cut_words(tokenizer: WordTokenizer, line: str) -> list[str]:
