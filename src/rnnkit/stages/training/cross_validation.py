@@ -145,7 +145,7 @@ def cross_validate(options: OptionsT, task: str, folder: Path, listen: Listener)
     else:
         outputs.check_not_inputs(folder, outputs.input_paths(options))
         opened = run_folder.begin(folder, options.overwrite, KIND)
-    parts, predictions = make_folds(inputs.data, options, listen), Predictions(inputs.data)
+    parts, predictions = make_folds(inputs.data, options, listen), Predictions(inputs)
     results = []
     with opened as directory:
         if not options.resume:
@@ -227,11 +227,17 @@ class Predictions:
     """Predictions of the texts of train by the models that have not seen them.
 
     Args:
-        data: The data.
+        inputs: The data, and the tokenizer by which tokens of a classifier become text again.
     """
 
-    def __init__(self, data: LabelledData) -> None:
-        self._data = data
+    def __init__(self, inputs: TrainingInputs[LabelledData]) -> None:
+        from rnnkit.data.labelled_data import CLASSIFICATION
+        from rnnkit.text.tokenizer_store import load_tokenizer
+
+        self._data = data = inputs.data
+        self._tokenizer = None
+        if inputs.tokenizer is not None and data.task == CLASSIFICATION:
+            self._tokenizer = load_tokenizer(inputs.tokenizer)
         count = len(data.side("train", data.text))
         self._labels = {column.name: [""] * count for column in data.columns}
         self._details: dict[str, list[JsonMapping]] = {column.name: [{}] * count for column in data.columns}
@@ -256,12 +262,13 @@ class Predictions:
                 self._record(row, fold, text, labeller.is_tagger)
 
     def _record(self, row: int, fold: int, text: LabelledText, is_tagger: bool) -> None:
+        line = text.line if self._tokenizer is None else self._tokenizer.detokenize(text.words)
         for column, output in zip(self._data.columns, text.outputs, strict=True):
             ids = self._data.side("train", column.name)[row]
             given = [column.labels[label - 1] for label in ids]
             self._labels[column.name][row] = " ".join(output.alternatives[0].labels)
             described = _describe_tags(given, output) if is_tagger else _describe_labels(given, output, column.many)
-            self._details[column.name][row] = {"line": row + 1, "fold": fold, "text": text.line, **described}
+            self._details[column.name][row] = {"line": row + 1, "fold": fold, "text": line, **described}
 
     def write(self, folder: Path) -> None:
         """Write the files."""

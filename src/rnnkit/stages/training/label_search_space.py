@@ -1,4 +1,4 @@
-"""What `--tune-seconds` searches: the options that matter most for each architecture, and their ranges."""
+"""The search space of `--tune-seconds`: the options that matter most for each architecture, and their ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--tune-seconds` and `--folds` with `--arch linear`: several trainings of linear classifiers, in memory."""
+"""Search of options and cross-validation with `--arch linear`: several trainings of linear classifiers, in memory."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def cross_validate_linear(options: TrainClassifierOptions, folder: Path, listen:
     outputs.check_not_inputs(folder, outputs.input_paths(options))
     run_folder.check_replaceable(folder, options.overwrite, cross_validation.KIND)
     parts = make_folds(inputs.data, options, listen)
-    predictions, results, silent = Predictions(inputs.data), [], forward_progress(listen)
+    predictions, results, silent = Predictions(inputs), [], forward_progress(listen)
     with artifact_output.atomic_directory(folder, cross_validation.KIND) as partial:
         for fold, part in enumerate(parts, start=1):
             began = time.monotonic()
