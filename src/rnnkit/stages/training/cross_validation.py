@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -68,7 +67,7 @@ class FoldScores:
         fold: Its number, from 1.
         texts: Number of its texts.
         scores: Scores of the best weights on them.
-        seconds: Time of the training.
+        seconds: Time of the training, over all resumptions.
     """
 
     fold: int
@@ -202,13 +201,12 @@ def _train_fold(
     options: OptionsT, inputs: TrainingInputs[LabelledData], folder: Path, fold: int, listen: Listener
 ) -> FoldScores:
     """Train the model of a fold, or resume its training; a finished one is only validated."""
-    began = time.monotonic()
     options = replace(options, output=None, overwrite=False, resume=options.resume and run_folder.has_run(folder))
     with training_run.start(options, folder, listen) as started:
         inputs = started.check_inputs(inputs, embeddings_of(started.options))
         result = started.fit(build_labeller(started, inputs), inputs)
     texts = len(inputs.data.side("valid", inputs.data.text))
-    return FoldScores(fold, texts, result.scores, time.monotonic() - began)
+    return FoldScores(fold, texts, result.scores, result.seconds)
 
 
 def _load(folder: Path, part: LabelledFold, device: str) -> LoadedLabeller:
