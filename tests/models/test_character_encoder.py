@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rnnkit.data.word_table import SparseRows
-from rnnkit.models.labelling.character_encoder import LENGTH_GROUPS, CharacterEncoder, group_by_length
+from rnnkit.models.labelling.character_encoder import LENGTH_GROUPS, CharacterEncoder, drop_values, group_by_length
 from rnnkit.nn.kinds import CharacterEncoding
 
 LENGTHS = (3, 50, 1, *LENGTH_GROUPS, 7, 25, 3)
@@ -54,3 +54,22 @@ def test_groups() -> None:
         [24],
         [50, 25],
     ]
+
+
+def test_dropped_ngrams() -> None:
+    torch.manual_seed(3)
+    rows = SparseRows.from_lists([[7] * 700, [], [5] * 300])
+    kept = drop_values(rows, 0.25)
+    assert len(kept) == 3
+    assert [set(kept.select(np.array([row])).values.tolist()) for row in range(3)] == [{7}, set(), {5}]
+    assert kept.lengths() == pytest.approx([525, 0, 225], abs=40)
+
+
+def test_only_training_drops() -> None:
+    torch.manual_seed(3)
+    encoder = CharacterEncoder("ngrams", 11, 5, 6, 0.5)
+    rows = SparseRows.from_lists(make_words())
+    trained = encoder(rows)
+    encoder.eval()
+    assert not torch.equal(trained, encoder(rows))
+    assert torch.equal(encoder(rows), encoder(rows))

@@ -41,7 +41,8 @@ class CharacterEncoder(nn.Module):
         alphabet: Number of characters, or of hashed n-grams.
         embedding: Embedding dimension of a character; n-grams have `hidden`.
         hidden: Dimension of the representation.
-        rate: Variational dropout of the embeddings of characters.
+        rate: Variational dropout of the embeddings of characters; of n-grams, the probability that one is left out of
+            the mean in training, so that a word is also recognized by some of its parts.
     """
 
     def __init__(self, kind: CharacterEncoding, alphabet: int, embedding: int, hidden: int, rate: float) -> None:
@@ -62,7 +63,8 @@ class CharacterEncoder(nn.Module):
         """Encode words (W, H), given the ids of their characters or n-grams."""
         device = next(self.parameters()).device
         if self.kind == "ngrams":
-            values, offsets = torch.from_numpy(features.values), torch.from_numpy(features.offsets[:-1])
+            kept = drop_values(features, self.rate) if self.training and self.rate else features
+            values, offsets = torch.from_numpy(kept.values), torch.from_numpy(kept.offsets[:-1])
             return cast(Tensor, self.embedding(values.to(device), offsets.to(device)))
         if self.kind == "cnn":
             return self._convolve(torch.from_numpy(features.pad()).to(device))
@@ -93,3 +95,10 @@ def group_by_length(lengths: Ids) -> list[Ids]:
     """Return the indices of words in groups of about the same length; empty groups are left out."""
     group_W = np.searchsorted(LENGTH_GROUPS, lengths)
     return [rows for group in range(len(LENGTH_GROUPS) + 1) if len(rows := np.flatnonzero(group_W == group))]
+
+
+def drop_values(features: SparseRows, rate: float) -> SparseRows:
+    """Return the rows without some of their values, each left out with probability `rate`."""
+    kept = torch.rand(len(features.values)).numpy() >= rate
+    before = np.concatenate(([0], np.cumsum(kept)))
+    return SparseRows(features.values[kept], before[features.offsets])

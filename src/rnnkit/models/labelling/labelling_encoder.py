@@ -58,6 +58,7 @@ class LabellingConfig:
         layer_norm: Whether to normalize the input of every recurrent layer but the first.
         dropout: Variational dropout on the input and the output of every layer.
         dropout_embedding: Embedding dropout: probability of dropping a vocabulary entry from the input.
+        dropout_ngrams: Probability of leaving a character n-gram out of the mean of its word.
         weight_drop: DropConnect probability on the recurrent weights.
         unknown: The constant a of the equation above; 0 keeps all words.
     """
@@ -82,6 +83,7 @@ class LabellingConfig:
     layer_norm: bool = False
     dropout: float = 0.4
     dropout_embedding: float = 0.0
+    dropout_ngrams: float = 0.0
     weight_drop: float = 0.0
     unknown: float = 0.25
 
@@ -166,7 +168,8 @@ class LabellingEncoder(nn.Module):
 
 def _character_encoder(config: LabellingConfig) -> CharacterEncoder:
     size, hidden = config.character_embedding, config.character_hidden
-    return CharacterEncoder(config.characters, config.alphabet, size, hidden, config.dropout)
+    rate = config.dropout_ngrams if config.characters == "ngrams" else config.dropout
+    return CharacterEncoder(config.characters, config.alphabet, size, hidden, rate)
 
 
 def _unknown_rates(counts_V: NDArray[np.int64], constant: float) -> Tensor:

@@ -16,21 +16,24 @@ from rnnkit.stages.training import training_options as training
 from rnnkit.training import schedules
 
 TAGGER: JsonMapping = {
-    "layers": 2, "hidden": 400, "embedding": 100, "characters": "lstm", "character_embedding": 32,
-    "character_hidden": 128, "inner": 800, "heads": 4, "layer_norm": False, "dropout": 0.4, "dropout_embedding": 0.0,
-    "weight_drop": 0.0, "epochs": 12.0, "batch_tokens": 600, "learning_rate": 2e-3, "warmup": 200,
-    "label_smoothing": 0.0, "mean_decay": 0.998,
+    "layers": 1, "hidden": 400, "embedding": 100, "characters": "ngrams", "character_embedding": 32,
+    "character_hidden": 128, "inner": 800, "heads": 4, "layer_norm": False, "dropout": 0.5, "dropout_embedding": 0.0,
+    "dropout_ngrams": 0.25, "weight_drop": 0.0, "word_dropout": 1.0, "epochs": 8.0, "batch_tokens": 600,
+    "learning_rate": 4e-3, "warmup": 100, "label_smoothing": 0.0, "mean_decay": 0.998,
 }  # fmt: skip
-TAGGER_FAST: JsonMapping = {
-    **TAGGER, "layers": 1, "hidden": 128, "embedding": 64, "characters": "ngrams", "character_hidden": 64,
-    "dropout": 0.3,
-}  # fmt: skip
+"""Defaults of a tagger, chosen on the validation data of the English Web Treebank.
+
+N-grams have the accuracy of a character LSTM there (94.2 % against 94.0 % after two epochs) in two thirds of its time,
+and two layers learn more slowly than one.
+"""
+
+TAGGER_FAST: JsonMapping = {**TAGGER, "hidden": 128, "embedding": 64, "character_hidden": 64, "dropout": 0.3}
 TAGGER_PRESETS: Mapping[str, JsonMapping] = {"base": TAGGER, "fast": TAGGER_FAST}
 CLASSIFIER: JsonMapping = {
     "layers": 1, "hidden": 256, "embedding": 128, "characters": "none", "character_embedding": 32,
     "character_hidden": 64, "inner": 512, "heads": 4, "layer_norm": False, "dropout": 0.5, "dropout_embedding": 0.1,
-    "weight_drop": 0.0, "epochs": 10.0, "batch_tokens": 1000, "learning_rate": 1e-3, "warmup": 100,
-    "label_smoothing": 0.0, "mean_decay": 0.998,
+    "dropout_ngrams": 0.25, "weight_drop": 0.0, "word_dropout": 0.25, "epochs": 10.0, "batch_tokens": 1000,
+    "learning_rate": 1e-3, "warmup": 100, "label_smoothing": 0.0, "mean_decay": 0.998,
 }  # fmt: skip
 LINEAR: JsonMapping = {
     **CLASSIFIER, "embedding": 100, "epochs": 20.0, "learning_rate": 0.5, "word_ngrams": 1, "min_characters": 0,
@@ -76,9 +79,12 @@ class LabellingOptions(training.TrainingOptions):
         "dropout", help="Variational dropout on the input and output of layers.", minimum=0, maximum=0.99
     )
     dropout_embedding: float | None = training.dropout_embedding(_SHOWN)
+    dropout_ngrams: float | None = _preset(
+        "dropout_ngrams", help="Probability of leaving out a character n-gram.", minimum=0, maximum=0.99
+    )
     weight_drop: float | None = training.weight_drop(_SHOWN)
-    word_dropout: float = option(
-        0.25, help="Constant A: a word seen n times is replaced by <unk> with probability A / (A + n).", panel="Model",
+    word_dropout: float | None = _preset(
+        "word_dropout", help="Constant A: a word seen n times is replaced by <unk> with probability A / (A + n).",
         minimum=0,
     )  # fmt: skip
     epochs: float | None = training.epochs(_SHOWN, help="Number of epochs.")
@@ -183,6 +189,8 @@ class TrainClassifierOptions(LabellingOptions):
     inner: int | None = _classifier_preset("inner")
     dropout: float | None = _classifier_preset("dropout")
     dropout_embedding: float | None = _classifier_preset("dropout_embedding")
+    dropout_ngrams: float | None = _classifier_preset("dropout_ngrams")
+    word_dropout: float | None = _classifier_preset("word_dropout")
     epochs: float | None = _classifier_preset("epochs")
     batch_tokens: int | None = _classifier_preset("batch_tokens")
     learning_rate: float | None = _classifier_preset("learning_rate")

@@ -223,8 +223,9 @@ def _config(options: Options, data: LabelledData, inventory: LabelInventory) -> 
         layer_norm=bool(options.layer_norm),
         dropout=options.dropout or 0.0,
         dropout_embedding=options.dropout_embedding or 0.0,
+        dropout_ngrams=options.dropout_ngrams or 0.0,
         weight_drop=options.weight_drop or 0.0,
-        unknown=options.word_dropout,
+        unknown=options.word_dropout or 0.0,
     )
 
 
