@@ -28,7 +28,9 @@ RUN_FILES: Final = {
         "best.safetensors", "average.safetensors", "vocab.tsv", "vocab.*.tsv", "vocab.tsv.meta.json",
         "vocab.*.tsv.meta.json",
         "tokenizer/meta.json", "tokenizer/model.spm", "snapshots/step-*.safetensors", "last/meta.json",
-        "last/state.json", "last/*.safetensors",
+        "last/state.json", "last/*.safetensors", "language-models/*/config.json", "language-models/*/vocab.tsv",
+        "language-models/*/vocab.tsv.meta.json", "language-models/*/best.safetensors", "language-models/*/meta.json",
+        "language-models/*/tokenizer/meta.json", "states/*.npy", "states/*.npy.partial",
     ),
     "vectors": (
         "vocab.tsv", "vectors.npy", "contexts.npy", "subwords.npy", "metrics.jsonl", "text/*.npy", "new/*.npy",
