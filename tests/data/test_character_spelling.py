@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -55,7 +56,11 @@ def test_a_word_without_characters_is_empty_and_adds_no_blank() -> None:
 def marks_of(kind: str) -> Tokenizer:
     if kind == "features":
         return FeaturedTokenizer(WordTokenizer(Normalizer()))
-    simple = {"words": WordTokenizer, "spaces": WhitespaceTokenizer, "chars": CharacterTokenizer}
+    simple: dict[str, Callable[[Normalizer], Tokenizer]] = {
+        "words": WordTokenizer,
+        "spaces": WhitespaceTokenizer,
+        "chars": CharacterTokenizer,
+    }
     if kind in simple:
         return simple[kind](Normalizer())
     return train_subwords(map(Normalizer(), LINES * 9), kind, None, Normalizer())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.workspaces import SMALL_LABELS, make_labelled_workspace
 import rnnkit
 from rnnkit.errors import ArtefactError, FormatError, UsageError
 from rnnkit.events import Event, Listener, Note, Progress, null_listener
-from rnnkit.io import manifest
+from rnnkit.io import artifact_output, manifest
 from rnnkit.models import model_weights
 from rnnkit.models.labelling.labelling_store import load_labeller
 from rnnkit.stages.evaluation import evaluate_labels
@@ -85,14 +86,15 @@ def test_a_model_directory_has_its_language_models(work: Path, tmp_path: Path) -
     assert verify.run(verify.VerifyOptions(paths=[model])).artefacts == 10
     assert not (model / "states").exists()
     inputs = manifest.load(model / "meta.json").inputs
-    for direction, size in (("forward", 7), ("backward", 6)):
+    for direction in ("forward", "backward"):
         inner = model / "language-models" / direction
         assert manifest.find_mismatches(inner) == []
         weights = work / "lm" / direction / "model" / "best.safetensors"
         assert (inner / "best.safetensors").read_bytes() == weights.read_bytes()
         assert inputs[f"language_model.{direction}"] == manifest.sha256(weights)
-        assert model_weights.load(weights)[0]["embedding.weight"].shape[1] == size
-    assert not any("lm" in name for name in model_weights.load(model / "best.safetensors")[0])
+    tensors = model_weights.load(model / "best.safetensors")[0]
+    assert tensors["encoder.state_projection.weight"].shape == (5, 13)
+    assert "output_bias" not in tensors, "the language models are not trained with the tagger"
     notes = [event.text for event in events if isinstance(event, Note)]
     assert any(note.startswith("language models: forward ") and "13 states for each word" in note for note in notes)
     tasks = {event.task for event in events if isinstance(event, Progress)}
@@ -117,6 +119,7 @@ def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(
     states = folder / "states" / "train.npy"
     before = states.stat()
     shutil.rmtree(tmp_path / "lm")
+    artifact_output.check_replaceable_directory(folder, ("model",))
     if not has_cache:
         shutil.rmtree(states.parent)
     computed: list[Event] = []
@@ -218,10 +221,34 @@ def test_models_with_the_same_language_models_can_be_averaged(
         tagged(work, tmp_path / "tuned", init_from=unlike)
 
 
+def test_a_resumed_output_depends_on_the_language_models(model: Path, text: Path, tmp_path: Path) -> None:
+    copy, output = tmp_path / "model", tmp_path / "out"
+    shutil.copytree(model, copy)
+    options = DecodeOptions(files=[text], model=[copy], threads=1, output=output)
+    assert decode.write(options)
+    assert not decode.write(replace(options, resume=True))
+    inner = copy / "language-models" / "forward"
+    tensors, facts = model_weights.load(inner / "best.safetensors")
+    model_weights.save(inner / "best.safetensors", {**tensors, "output_bias": tensors["output_bias"] + 1}, facts)
+    with raises(ArtefactError, "by another model", path=output):
+        decode.write(replace(options, resume=True))
+
+
 def test_fine_tuning_keeps_the_language_models(work: Path, model: Path, tmp_path: Path) -> None:
     before = model_weights.load(model / "best.safetensors")[1]["loss"]
     tuned = tagged(work, tmp_path / "tuned", init_from=model, max_steps=8, learning_rate=1e-9, mean_decay=0.0)
     assert tuned.scores["loss"] == pytest.approx(before, rel=1e-3)
+
+
+def test_models_of_older_versions_can_be_tuned(work: Path, tmp_path: Path) -> None:
+    old = tagged(work, tmp_path / "old", language_model=[]).model
+    document = json.loads((old / "config.json").read_text())
+    document["network"] = {key: value for key, value in document["network"].items() if "language_model" not in key}
+    (old / "config.json").write_text(json.dumps(document))
+    tuned = tagged(work, tmp_path / "tuned", language_model=[], init_from=old, max_steps=8)
+    assert tuned.steps == 8
+    with raises(ArtefactError, "other language models", path=old, option="--init-from"):
+        tagged(work, tmp_path / "states", init_from=old, max_steps=8)
 
 
 @pytest.mark.parametrize("damage", ["removed", "one removed", "exchanged", "changed", "misnamed", "other size"])
