@@ -16,6 +16,7 @@ from tests.raising import raises
 from tests.workspaces import SMALL_LABELS, make_labelled_workspace
 
 import rnnkit
+from rnnkit.data.character_spelling import WordSpeller
 from rnnkit.errors import ArtefactError, FormatError, UsageError
 from rnnkit.events import Event, Listener, Note, Progress, null_listener
 from rnnkit.io import artifact_output, manifest
@@ -27,8 +28,12 @@ from rnnkit.stages.inference import decode
 from rnnkit.stages.inference.decode_options import DecodeOptions
 from rnnkit.stages.text import align, align_options
 from rnnkit.stages.training import average, language_model_inputs, train_classifier, train_tagger
+from rnnkit.stages.training.cross_validation import CrossValidationResult
+from rnnkit.stages.training.label_search import SearchResult
 from rnnkit.stages.training.labelling_options import TrainClassifierOptions, TrainTaggerOptions
 from rnnkit.stages.training.run_folder import TrainingResult
+from rnnkit.text.tokenizer import Tokenizer
+from rnnkit.text.vocabulary import Vocabulary
 from rnnkit.training.dry_run import CostEstimate
 
 CPU = torch.device("cpu")
@@ -299,6 +304,39 @@ def test_wrong_models_are_refused_before_anything_is_written(work: Path, tmp_pat
                 language_model=language_models(work),
             )
         )  # fmt: skip
+
+
+def test_folds_read_the_text_of_marked_tokens(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The models of folds read tokens instead of text, whose marks still say where words are joined."""
+    words = make_labelled_workspace(tmp_path, "long", kind="words")
+    marks: list[str | None] = []
+    init = WordSpeller.__init__
+
+    def recorded(self: WordSpeller, tokenizer: Tokenizer, vocabulary: Vocabulary, given: Tokenizer | None) -> None:
+        marks.append(None if given is None else given.kind)
+        init(self, tokenizer, vocabulary, given)
+
+    monkeypatch.setattr(WordSpeller, "__init__", recorded)
+    options = TrainClassifierOptions(
+        work=words, output=tmp_path / "folds", folds=2, language_model=language_models(work), **SMALL_LABELS
+    )
+    result = train_classifier.run(options)
+    assert isinstance(result, CrossValidationResult)
+    assert [fold.fold for fold in result.folds] == [1, 2]
+    assert manifest.find_mismatches(tmp_path / "folds") == []
+    assert marks == ["words"] * 4, "each fold is trained, and predicts"
+
+
+def test_a_search_trains_with_language_models(work: Path, tmp_path: Path) -> None:
+    small = {**SMALL_LABELS, "max_steps": 2, "validate_every": 2}
+    options = TrainTaggerOptions(
+        work=work, output=tmp_path / "model", tune_seconds=1, language_model=language_models(work), **small
+    )
+    result = train_tagger.run(options)
+    assert isinstance(result, SearchResult)
+    assert load_labeller(result.model, "best", CPU).language_models is not None
+    assert not (result.model / "states").exists()
+    assert manifest.find_mismatches(result.model) == []
 
 
 def test_blocks_of_lines_cover_all() -> None:

@@ -61,8 +61,7 @@ class WordCache:
         assert isinstance(config, LabellingConfig)
         self._features = character_features(config, model.inventory.alphabet)
         self._language_models = model.language_models
-        marks = None if model.is_tagger else model.tokenizer
-        self._speller = None if model.language_models is None else model.language_models.speller(marks)
+        self._speller = None if model.language_models is None else model.language_models.speller(model.marks)
         self._reset()
 
     def _reset(self) -> None:

@@ -66,6 +66,7 @@ class LoadedLabeller:
         text: Name of the training text.
         facts: Metadata of the weights, such as step and validation scores.
         language_models: The language models whose states represent words; None if the network has none.
+        marks: Tokenizer whose marks the tokens of a classifier have; None for words without marks.
     """
 
     folder: Path
@@ -76,6 +77,7 @@ class LoadedLabeller:
     text: str
     facts: JsonMapping
     language_models: LanguageModelStates | None = None
+    marks: Tokenizer | None = None
 
     @property
     def is_tagger(self) -> bool:
@@ -234,15 +236,17 @@ def load_labeller(folder: Path, checkpoint: str, device: torch.device) -> Loaded
             raise FormatError(
                 f"{folder / name} does not fit config.json", f"{found} entries, expected {expected}", path=folder / name
             )
+    tokenizer = find_tokenizer(folder)
     return LoadedLabeller(
         folder=folder,
         network=network.to(device).eval(),
-        tokenizer=find_tokenizer(folder),
+        tokenizer=tokenizer,
         vocabulary=vocabulary,
         inventory=inventory,
         text=str(document["languages"][0]),
         facts=facts,
         language_models=_load_language_models(folder, network.config, device),
+        marks=None if task == store.TAGGING else tokenizer,
     )
 
 

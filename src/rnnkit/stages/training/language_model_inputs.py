@@ -55,7 +55,8 @@ def input_digests(options: LabellingOptions, folder: Path) -> dict[str, str]:
     from rnnkit.models.labelling import embedded_language_models as embedded
 
     digests = {}
-    for path in input_folders(options, folder):
+    # The folds of a cross-validation have copies, its own directory has none.
+    for path in options.language_model if options.folds else input_folders(options, folder):
         network = store.read_config(path)["network"]
         name = f"{embedded.INPUT}.{network.get('direction', 'forward')}"
         if (path / embedded.WEIGHTS_FILE).exists():
