@@ -27,7 +27,9 @@ _MODEL_FILES: Final = (
     "ngrams.safetensors", "best.safetensors", "average.safetensors", "vocab.tsv", "vocab.*.tsv", "vocab.tsv.meta.json",
     "vocab.*.tsv.meta.json",
     "tokenizer/meta.json", "tokenizer/model.spm", "snapshots/step-*.safetensors", "last/meta.json",
-    "last/state.json", "last/*.safetensors",
+    "last/state.json", "last/*.safetensors", "language-models/*/config.json", "language-models/*/vocab.tsv",
+    "language-models/*/vocab.tsv.meta.json", "language-models/*/best.safetensors", "language-models/*/meta.json",
+    "language-models/*/tokenizer/meta.json", "states/*.npy", "states/*.npy.partial",
 )  # fmt: skip
 
 RUN_FILES: Final = {

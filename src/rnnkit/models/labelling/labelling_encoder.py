@@ -1,16 +1,20 @@
 """The encoder that taggers and text classifiers share: embeddings, characters, recurrent or Transformer layers.
 
-    x_s = [E[w_s]; c(w_s)]                      token embedding, and the characters of its word
+    x_s = [E[w_s]; c(w_s); P l(w_s)]            token embedding, characters of its word, states of language models
     h_1 ... h_S = layers(x_1 ... x_S)           bidirectional by default
 
 The character representation c of a word (`character_encoder.py`) is computed once for each distinct word of a batch,
 which has half as many of them as words.
 
+The states l of frozen character language models (`language_model_states.py`) are optional. As they are large, they are
+projected by a learned matrix P. All pieces of a word have its characters and its states.
+
 In training, the embedding of a word that occurs n times in the training text is replaced by that of <unk> with
 probability a / (a + n), which trains <unk> and makes the network rely on characters and context (Kiperwasser and
 Goldberg 2016, arXiv:1603.04351).
 
-Shapes: B batch, S tokens, T words, W distinct words of the batch, E embedding, H hidden.
+Shapes: B batch, S tokens, T words, W distinct words of the batch, E embedding, H hidden, D size of the
+states of language models, P size of their projection.
 """
 
 from __future__ import annotations
@@ -61,6 +65,9 @@ class LabellingConfig:
         dropout_ngrams: Probability of leaving a character n-gram out of the mean of its word.
         weight_drop: DropConnect probability on the recurrent weights.
         unknown: The constant a of the equation above; 0 keeps all words.
+        language_models: Directions of the language models whose states represent words, in the order of the states.
+        language_model_states: Size of their states for a word, of all together.
+        language_model_projection: Size of the projection of these states.
     """
 
     arch: LanguageArch
@@ -86,11 +93,15 @@ class LabellingConfig:
     dropout_ngrams: float = 0.0
     weight_drop: float = 0.0
     unknown: float = 0.25
+    language_models: Sequence[str] = ()
+    language_model_states: int = 0
+    language_model_projection: int = 0
 
     @property
     def input_size(self) -> int:
         """Dimension of the encoder's input."""
-        return self.embedding + (0 if self.characters == "none" else self.character_hidden)
+        characters = 0 if self.characters == "none" else self.character_hidden
+        return self.embedding + characters + (self.language_model_projection if self.language_models else 0)
 
 
 @dataclass(frozen=True)
@@ -124,6 +135,9 @@ class LabellingEncoder(nn.Module):
         shape = _encoder_config(config)
         self.projection = None if config.arch != "transformer" else nn.Linear(config.input_size, config.hidden)
         self.layers = TransformerEncoder(shape) if config.arch == "transformer" else RecurrentEncoder(shape)
+        self.state_projection = None
+        if config.language_models:
+            self.state_projection = nn.Linear(config.language_model_states, config.language_model_projection)
         self._unknown_rate_V: Tensor | None = None
 
     def set_token_counts(self, counts_V: NDArray[np.int64]) -> None:
@@ -145,16 +159,30 @@ class LabellingEncoder(nn.Module):
         return EncodedWords(state_BTH, torch.from_numpy(batch.word_length_B).to(device))
 
     def _embed(self, token_BS: Tensor, batch: WordBatch) -> Tensor:
-        """Look up embeddings and characters."""
+        """Look up embeddings, characters and states of language models."""
         config = self.config
-        x_BSE = dropout.embedding_dropout(
-            self.embedding.weight, self._replace_tokens(token_BS), config.dropout_embedding, self.training
+        rate = config.dropout_embedding
+        parts = [dropout.embedding_dropout(self.embedding.weight, self._replace_tokens(token_BS), rate, self.training)]
+        if self.character_encoder is not None and batch.features is not None:
+            character_WH = self.character_encoder(batch.features)
+            word_BS = torch.from_numpy(batch.word_BS).to(token_BS.device)
+            parts.append(nn.functional.embedding(word_BS, character_WH))
+        if self.state_projection is not None:
+            parts.append(self._project_states(batch))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+
+    def _project_states(self, batch: WordBatch) -> Tensor:
+        """Project the states of each word, and repeat them for each of its pieces (B, S, P)."""
+        if self.state_projection is None or batch.states_BTD is None:
+            raise ValueError("the batch has no states of language models")
+        weight = self.state_projection.weight
+        projected_BTP: Tensor = self.state_projection(
+            torch.from_numpy(batch.states_BTD).to(weight.device, weight.dtype)
         )
-        if self.character_encoder is None or batch.features is None:
-            return x_BSE
-        character_WH = self.character_encoder(batch.features)
-        word_BS = torch.from_numpy(batch.word_BS).to(token_BS.device)
-        return torch.cat([x_BSE, nn.functional.embedding(word_BS, character_WH)], dim=2)
+        if batch.position_BS is None:
+            return projected_BTP
+        position_BS = torch.from_numpy(batch.position_BS).to(weight.device)
+        return projected_BTP.gather(1, position_BS.unsqueeze(2).expand(-1, -1, projected_BTP.shape[2]))
 
     def _replace_tokens(self, token_BS: Tensor) -> Tensor:
         """In training, replace rare tokens by UNK at random."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rnnkit.errors import UsageError
@@ -69,6 +70,13 @@ class LabellingOptions(training.TrainingOptions):
         "character_embedding", help="Embedding dimension of characters.", minimum=1
     )
     character_hidden: int | None = _preset("character_hidden", help="Dimension of the encoded characters.", minimum=2)
+    language_model: list[Path] = option(
+        (), help="Character language model whose states represent words, not trained further; a forward and a backward "
+        "one are best.", panel="Model", shown_default="none",
+    )  # fmt: skip
+    language_model_projection: int = option(
+        256, help="Dimension that the states of language models are projected to.", panel="Model", minimum=1
+    )
     residual: bool = option(
         True, help="Residual connections between recurrent layers, from three layers on.", panel="Model"
     )

@@ -62,6 +62,7 @@ class TrainingComponents:
         default_epochs: Number of epochs if the options leave it open.
         vocabulary_size: Number of classes of each prediction.
         precision: Data type of matrix multiplications.
+        preparation_seconds: Estimated time of a dry run's computations before the first step.
     """
 
     model: TrainedModel
@@ -71,6 +72,7 @@ class TrainingComponents:
     default_epochs: float
     vocabulary_size: int
     precision: torch.dtype
+    preparation_seconds: float = 0.0
 
     @property
     def device(self) -> torch.device:
@@ -220,6 +222,7 @@ class TrainingRun(Generic[OptionsT]):
             plan,
             model_weights.count_parameters(network),
             model_weights.count_frozen_parameters(network),
+            components.preparation_seconds,
         )
         if warning is None and (warning := memory_shortage(cost.memory_bytes)) is not None:
             self.listen(WarningEvent(warning))
