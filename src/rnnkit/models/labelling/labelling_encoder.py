@@ -15,6 +15,11 @@ In training, the embedding of a word that occurs n times in the training text is
 probability a / (a + n), which trains <unk> and makes the network rely on characters and context (Kiperwasser and
 Goldberg 2016, arXiv:1603.04351).
 
+A `causal` encoder has the layers of a language model and runs in one direction (`causal_encoder.py`). Characters would
+change the input of its first layer, so they join the states instead:
+
+    h_s = [layers(x_1 ... x_s); c(w_s)]         x_s = E[w_s]
+
 Shapes: B batch, S tokens, T words, W distinct words of the batch, N characters, E embedding, H hidden.
 """
 
@@ -31,6 +36,8 @@ from torch import Tensor, nn
 
 from rnnkit.data.word_table import SparseRows, WordBatch
 from rnnkit.models.encoder_decoder import Seq2SeqConfig, SourceBatch
+from rnnkit.models.labelling.causal_encoder import CausalEncoder
+from rnnkit.models.language_model import LMConfig
 from rnnkit.models.recurrent_seq2seq import RecurrentEncoder
 from rnnkit.models.transformer_seq2seq import TransformerEncoder
 from rnnkit.nn import dropout
@@ -69,6 +76,9 @@ class LabellingConfig:
         dropout_embedding: Embedding dropout: probability of dropping a vocabulary entry from the input.
         weight_drop: DropConnect probability on the recurrent weights.
         unknown: The constant a of the equation above; 0 keeps all words.
+        causal: Whether the layers are those of a language model, in one direction.
+        last_hidden: Size of the last layer of a `causal` recurrent encoder.
+        memory: Context length of a `causal` Transformer, in tokens.
     """
 
     arch: LanguageArch
@@ -93,11 +103,25 @@ class LabellingConfig:
     dropout_embedding: float = 0.0
     weight_drop: float = 0.0
     unknown: float = 0.25
+    causal: bool = False
+    last_hidden: int = 0
+    memory: int = 0
 
     @property
     def input_size(self) -> int:
         """Dimension of the encoder's input."""
-        return self.embedding + (0 if self.characters == "none" else self.character_hidden)
+        return self.embedding + (0 if self.causal else self._character_size)
+
+    @property
+    def state_size(self) -> int:
+        """Dimension of the encoder's output."""
+        if not self.causal:
+            return self.hidden
+        return (self.hidden if self.arch == "transformer" else self.last_hidden) + self._character_size
+
+    @property
+    def _character_size(self) -> int:
+        return 0 if self.characters == "none" else self.character_hidden
 
 
 @dataclass(frozen=True)
@@ -165,40 +189,69 @@ class LabellingEncoder(nn.Module):
         with torch.no_grad():
             self.embedding.weight[special_tokens.PAD] = 0
         self.character_encoder = None if config.characters == "none" else CharacterEncoder(config)
-        shape = _encoder_config(config)
-        self.projection = None if config.arch != "transformer" else nn.Linear(config.input_size, config.hidden)
-        self.layers = TransformerEncoder(shape) if config.arch == "transformer" else RecurrentEncoder(shape)
+        projected = config.arch == "transformer" and not config.causal
+        self.projection = nn.Linear(config.input_size, config.hidden) if projected else None
+        self.layers = _make_layers(config)
         self._unknown_rate_V: Tensor | None = None
 
     def set_token_counts(self, counts_V: NDArray[np.int64]) -> None:
         """Set the frequency of each vocabulary entry in the training text, for the replacement by <unk>."""
         self._unknown_rate_V = _unknown_rates(counts_V, self.config.unknown)
 
+    def layer_parameters(self) -> list[list[nn.Parameter]]:
+        """Return the parameters by depth: those of each layer, the last one first, and at the end the input's."""
+        layers = self.layers
+        stack = layers.blocks if isinstance(layers, TransformerEncoder) else layers.layers
+        by_layer = [list(layer.parameters()) for layer in stack]
+        if isinstance(layers, RecurrentEncoder):
+            for parameters, norm in zip(by_layer, layers.skips.norms, strict=False):
+                parameters.extend(norm.parameters())
+        if isinstance(layers, TransformerEncoder):
+            by_layer[-1].extend(layers.closing.parameters())
+        inputs = [self.embedding, self.projection, None if self.config.causal else self.character_encoder]
+        bottom = [parameter for module in inputs if module is not None for parameter in module.parameters()]
+        return [*reversed(by_layer), bottom]
+
     def forward(self, batch: WordBatch) -> EncodedWords:
         """Encode the words of a batch."""
         device = self.embedding.weight.device
         token_BS, length_B = torch.from_numpy(batch.token_BS).to(device), torch.from_numpy(batch.length_B).to(device)
-        x_BSE = dropout.locked_dropout(self._embed(token_BS, batch), self.config.dropout, self.training)
-        if self.projection is not None:
-            x_BSE = self.projection(x_BSE)
-        state_BSH = self.layers(x_BSE, length_B, SourceBatch.from_ids(token_BS)).states_BSH
+        if isinstance(self.layers, CausalEncoder):
+            state_BSH = self._causal_states(self.layers, token_BS, batch)
+        else:
+            x_BSE = _concat(self._embed(token_BS), self._characters(batch))
+            x_BSE = dropout.locked_dropout(x_BSE, self.config.dropout, self.training)
+            if self.projection is not None:
+                x_BSE = self.projection(x_BSE)
+            state_BSH = self.layers(x_BSE, length_B, SourceBatch.from_ids(token_BS)).states_BSH
         if batch.end_BT is None:
             return EncodedWords(state_BSH, length_B)
         end_BT = torch.from_numpy(batch.end_BT).to(device)
         state_BTH = state_BSH.gather(1, end_BT.unsqueeze(2).expand(-1, -1, state_BSH.shape[2]))
         return EncodedWords(state_BTH, torch.from_numpy(batch.word_length_B).to(device))
 
-    def _embed(self, token_BS: Tensor, batch: WordBatch) -> Tensor:
-        """Look up embeddings and characters."""
-        config = self.config
-        x_BSE = dropout.embedding_dropout(
-            self.embedding.weight, self._replace_tokens(token_BS), config.dropout_embedding, self.training
-        )
+    def _causal_states(self, layers: CausalEncoder, token_BS: Tensor, batch: WordBatch) -> Tensor:
+        """Run the layers over `</s>` and the tokens, as a language model does, and append the characters."""
+        rate, training = self.config.dropout, self.training
+        start_B1 = token_BS.new_full((len(token_BS), 1), special_tokens.EOS)
+        x_BSE = dropout.locked_dropout(self._embed(torch.cat([start_B1, token_BS], dim=1)), rate, training)
+        character_BSC = self._characters(batch)
+        if character_BSC is not None:
+            character_BSC = dropout.locked_dropout(character_BSC, rate, training)
+        return _concat(layers(x_BSE)[:, 1:], character_BSC)
+
+    def _embed(self, token_BS: Tensor) -> Tensor:
+        """Look up embeddings (B, S, E)."""
+        rate = self.config.dropout_embedding
+        return dropout.embedding_dropout(self.embedding.weight, self._replace_tokens(token_BS), rate, self.training)
+
+    def _characters(self, batch: WordBatch) -> Tensor | None:
+        """Encode the characters of the word of each token (B, S, character_hidden), if the encoder has them."""
         if self.character_encoder is None or batch.features is None:
-            return x_BSE
+            return None
         character_WH = self.character_encoder(batch.features)
-        word_BS = torch.from_numpy(batch.word_BS).to(token_BS.device)
-        return torch.cat([x_BSE, nn.functional.embedding(word_BS, character_WH)], dim=2)
+        word_BS = torch.from_numpy(batch.word_BS).to(self.embedding.weight.device)
+        return nn.functional.embedding(word_BS, character_WH)
 
     def _replace_tokens(self, token_BS: Tensor) -> Tensor:
         """In training, replace rare tokens by UNK at random."""
@@ -210,11 +263,40 @@ class LabellingEncoder(nn.Module):
         return token_BS.masked_fill(drawn_BS, special_tokens.UNK)
 
 
+def _concat(x_BSE: Tensor, character_BSC: Tensor | None) -> Tensor:
+    return x_BSE if character_BSC is None else torch.cat([x_BSE, character_BSC], dim=2)
+
+
 def _unknown_rates(counts_V: NDArray[np.int64], constant: float) -> Tensor:
     """Return the probability of replacing each vocabulary entry; special tokens are kept."""
     rate_V = constant / (constant + np.maximum(counts_V, 1))
     rate_V[: len(special_tokens.NAMES)] = 0
     return torch.from_numpy(rate_V.astype(np.float32))
+
+
+def _make_layers(config: LabellingConfig) -> CausalEncoder | RecurrentEncoder | TransformerEncoder:
+    if config.causal:
+        return CausalEncoder(_language_model_config(config))
+    shape = _encoder_config(config)
+    return TransformerEncoder(shape) if config.arch == "transformer" else RecurrentEncoder(shape)
+
+
+def _language_model_config(config: LabellingConfig) -> LMConfig:
+    """Describe the layers as those of a language model."""
+    return LMConfig(
+        arch=config.arch,
+        vocabulary=config.vocabulary,
+        embedding=config.embedding,
+        hidden=config.hidden,
+        layers=config.layers,
+        tied=config.last_hidden == config.embedding,  # a tied model's last layer has the size of the embeddings
+        residual=config.residual,
+        heads=config.heads,
+        memory=config.memory,
+        dropout=config.dropout,
+        dropout_hidden=config.dropout,
+        weight_drop=config.weight_drop,
+    )
 
 
 def _encoder_config(config: LabellingConfig) -> Seq2SeqConfig:

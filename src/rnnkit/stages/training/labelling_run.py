@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
-from rnnkit.stages.training.labelling_options import TrainClassifierOptions, TrainTaggerOptions, parse_class_weights
+from rnnkit.json_types import JsonMapping
+from rnnkit.stages.training.labelling_options import (
+    TrainClassifierOptions,
+    TrainTaggerOptions,
+    apply_preset,
+    parse_class_weights,
+)
 from rnnkit.stages.training.run_folder import TrainedModel
 from rnnkit.stages.training.training_inputs import PretrainedEmbeddings, TrainingInputs, check_match
 from rnnkit.stages.training.training_run import TrainingComponents, TrainingRun
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
     from rnnkit.training.optimizer import OptimizerSettings
 
 Options = TrainTaggerOptions | TrainClassifierOptions
+OptionsT = TypeVar("OptionsT", TrainTaggerOptions, TrainClassifierOptions)
 Run = TrainingRun[TrainTaggerOptions] | TrainingRun[TrainClassifierOptions]
 
 HASHED_NGRAMS = 50_000
@@ -77,6 +84,22 @@ def open_labelled(options: Options, task: str) -> TrainingInputs[LabelledData]:
     return TrainingInputs(data, paths, tokenizer, digests)
 
 
+def complete_options(options: OptionsT, preset: JsonMapping) -> OptionsT:
+    """Return the options of a new run with those that were not given, from a language model or from the preset.
+
+    Raises:
+        UsageError: Options cannot be combined, or contradict the language model of --init-from.
+        DataError: There is no model at --init-from.
+        ArtefactError: It is an n-gram model.
+        FormatError: It is damaged.
+    """
+    from rnnkit.stages.training.language_model_start import adopt_shape
+
+    options = apply_preset(adopt_shape(options), preset)
+    embeddings_of(options).check(False, options.init_from)
+    return options
+
+
 def embeddings_of(options: Options) -> PretrainedEmbeddings:
     """Return the word vectors that initialize the embeddings."""
     return PretrainedEmbeddings(tuple(options.embeddings), options.freeze_embeddings, True, options.repair)
@@ -88,6 +111,7 @@ def build_labeller(run: Run, inputs: TrainingInputs[LabelledData]) -> TrainingCo
     from rnnkit.evaluation.labelling_validation import make_labelling_validation
     from rnnkit.models.labelling.labelling_store import character_features
     from rnnkit.nn.device import MIN_HIDDEN_FOR_BF16_SEQUENCES, choose_precision
+    from rnnkit.stages.training.language_model_start import make_layerwise
     from rnnkit.training.labelling_task import LabelledBatches, LabellingObjective, LabellingTask
     from rnnkit.training.optimizer import NetworkOptimizer
 
@@ -96,17 +120,18 @@ def build_labeller(run: Run, inputs: TrainingInputs[LabelledData]) -> TrainingCo
     network = model.network
     table = data.table.with_features(character_features(network.config, model.inventory.alphabet))
     train, valid = (LabelledBatches(data, split, table) for split in ("train", "valid"))
-    optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group)
+    batches = StepIterator(BatchSampler([train.lengths()], options.batch_tokens or 1, options.seed), run.shard)
+    layerwise = make_layerwise(network, options, batches.per_epoch)
+    optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group, layerwise)
     precision = choose_precision(
         options.precision, optimizer.device, options.hidden or 0, MIN_HIDDEN_FOR_BF16_SEQUENCES
     )
     weights = _class_weights(options, data.columns, optimizer.device)
     objective = LabellingObjective(options.label_smoothing or 0.0, weights, precision)
-    batches = BatchSampler([train.lengths()], options.batch_tokens or 1, options.seed)
     return TrainingComponents(
         model=TrainedModel(run.directory, network, (data.text,)),
         task=LabellingTask(network, train, objective, optimizer),
-        batches=StepIterator(batches, run.shard),
+        batches=batches,
         validate=make_labelling_validation(network, data, valid, precision, optimizer.ema_weights),
         default_epochs=options.epochs or 1.0,
         vocabulary_size=max(network.config.labels),
@@ -129,6 +154,11 @@ def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
     from rnnkit.models.labelling.labelling_store import LabelInventory
     from rnnkit.models.pretrained_embeddings import load_initial_weights
     from rnnkit.nn.device import choose_device, enable_checkpointing, set_threads
+    from rnnkit.stages.training.language_model_start import (
+        causal_shape_of,
+        copy_from_language_model,
+        is_language_model,
+    )
     from rnnkit.text.vocabulary import Vocabulary
 
     options, data = run.options, inputs.data
@@ -137,6 +167,9 @@ def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
     alphabet = Alphabet.of_words(_train_words(data)) if options.characters in ("lstm", "cnn") else Alphabet("")
     inventory = LabelInventory(data.columns, alphabet)
     config = _config(options, data, inventory)
+    shape = causal_shape_of(run)
+    if shape is not None:
+        config = shape.extend(config)
     torch.manual_seed(options.seed)
     network = labelling_store.make_network(data.task, config, inventory)
     network.encoder.set_token_counts(data.token_counts())
@@ -146,7 +179,9 @@ def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
     embeddings = embeddings_of(options)
     if not run.from_checkpoint:
         vocabularies = [Vocabulary.load(path) for path in inputs.vocabularies]
-        if options.init_from is not None:
+        if options.init_from is not None and is_language_model(options.init_from):
+            copy_from_language_model(network, options.init_from, inputs, vocabularies[0], run.listen)
+        elif options.init_from is not None:
             _check_same_labels(options.init_from, inventory)
             load_initial_weights(network, data.task, options.init_from, vocabularies)
         embeddings.initialize(network, vocabularies, data, run.listen)
@@ -209,7 +244,7 @@ def _config(options: Options, data: LabelledData, inventory: LabelInventory) -> 
         embedding=options.embedding or 1,
         hidden=options.hidden or 1,
         layers=options.layers or 1,
-        bidirectional=options.bidirectional,
+        bidirectional=bool(options.bidirectional),
         characters=options.characters or "none",  # type: ignore[arg-type]
         alphabet=HASHED_NGRAMS if options.characters == "ngrams" else len(inventory.alphabet),
         character_embedding=options.character_embedding or 1,
@@ -219,7 +254,7 @@ def _config(options: Options, data: LabelledData, inventory: LabelInventory) -> 
         multi_label=any(column.many for column in data.columns) and not any(soft),
         heads=options.heads or 1,
         inner=(options.inner or 0) if options.arch == "transformer" else 0,
-        residual=options.residual,
+        residual=bool(options.residual),
         layer_norm=bool(options.layer_norm),
         dropout=options.dropout or 0.0,
         dropout_embedding=options.dropout_embedding or 0.0,

@@ -8,7 +8,7 @@ from rnnkit.events import Listener, null_listener
 from rnnkit.io.manifest import Workspace
 from rnnkit.stages.training import training_run
 from rnnkit.stages.training.labelling_options import CLASSIFIER_PRESETS, LINEAR, TrainClassifierOptions, apply_preset
-from rnnkit.stages.training.labelling_run import build_labeller, embeddings_of, open_labelled
+from rnnkit.stages.training.labelling_run import build_labeller, complete_options, embeddings_of, open_labelled
 from rnnkit.stages.training.run_folder import TrainingResult
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ def run(
 
         return linear_classifier_run.train_linear(apply_preset(options, LINEAR), folder, listen)
     if not options.resume:
-        options = apply_preset(options, CLASSIFIER_PRESETS[options.preset])
-        embeddings_of(options).check(False, options.init_from)
+        options = complete_options(options, CLASSIFIER_PRESETS[options.preset])
     if options.dry_run:
         trial = training_run.dry_run(options, folder, listen)
         return trial.estimate(build_labeller(trial, open_labelled(options, TASK)))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rnnkit.events import Listener, null_listener
 from rnnkit.io.manifest import Workspace
 from rnnkit.stages.training import training_run
-from rnnkit.stages.training.labelling_options import TAGGER_PRESETS, TrainTaggerOptions, apply_preset
-from rnnkit.stages.training.labelling_run import build_labeller, embeddings_of, open_labelled
+from rnnkit.stages.training.labelling_options import TAGGER_PRESETS, TrainTaggerOptions
+from rnnkit.stages.training.labelling_run import build_labeller, complete_options, embeddings_of, open_labelled
 from rnnkit.stages.training.run_folder import TrainingResult
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ def run(options: TrainTaggerOptions, listen: Listener = null_listener) -> Traini
     """
     folder = options.output or Workspace(options.work).model
     if not options.resume:
-        options = apply_preset(options, TAGGER_PRESETS[options.preset])
-        embeddings_of(options).check(False, options.init_from)
+        options = complete_options(options, TAGGER_PRESETS[options.preset])
     if options.dry_run:
         trial = training_run.dry_run(options, folder, listen)
         return trial.estimate(build_labeller(trial, open_labelled(options, TASK)))
