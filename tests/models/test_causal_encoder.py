@@ -15,6 +15,7 @@ from rnnkit.data.word_table import Alphabet, SparseRows, WordBatch, WordTable
 from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.io import manifest
 from rnnkit.models import store
+from rnnkit.models.labelling.causal_encoder import CausalEncoder
 from rnnkit.models.labelling.labelling_encoder import LabellingConfig, LabellingEncoder
 from rnnkit.models.labelling.labelling_store import character_features
 from rnnkit.models.labelling.lm_initialization import CausalShape, copy_language_model, read_causal_shape
@@ -109,7 +110,8 @@ def test_every_parameter_has_its_depth() -> None:
     config = labelling(language_model("lstm").config, characters="cnn")
     encoder = LabellingEncoder(config)
     by_depth = encoder.layer_parameters()
-    expected = [*reversed(encoder.layers.layers), encoder.embedding]
+    assert isinstance(encoder.layers, CausalEncoder)
+    expected = [*reversed(list(encoder.layers.layers)), encoder.embedding]
     assert [len(group) for group in by_depth] == [4, 4, 4, 1]
     for group, module in zip(by_depth, expected, strict=True):
         assert all(found is each for found, each in zip(group, module.parameters(), strict=True))

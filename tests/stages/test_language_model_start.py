@@ -15,6 +15,7 @@ from rnnkit.errors import ArtefactError, UsageError
 from rnnkit.events import Event, Listener, Note, null_listener
 from rnnkit.models import model_weights
 from rnnkit.models.labelling.labelling_store import load_labeller
+from rnnkit.models.labelling.tagger import TaggerNetwork
 from rnnkit.models.labelling.text_classifier import ClassifierNetwork
 from rnnkit.models.lm_store import load_language_model
 from rnnkit.stages.text import align, align_options, vocab
@@ -128,8 +129,9 @@ def test_every_kind_of_layers(work: Path, tmp_path: Path, arch: str) -> None:
     source = trained_lm(work, tmp_path / "lm", data=work / "text", arch=arch, **sizes)
     model = trained(tagger_options(work, tmp_path / "model", init_from=source, characters="cnn", recompute=True))
     network = load_labeller(model, "best", CPU).network
-    assert network.config.arch == arch  # type: ignore[union-attr]
-    assert network.config.state_size == (8 if arch == "transformer" else 5) + 6  # type: ignore[union-attr]
+    assert isinstance(network, TaggerNetwork)
+    assert network.config.arch == arch
+    assert network.config.state_size == (8 if arch == "transformer" else 5) + 6
 
 
 def test_words_that_the_language_model_lacks_are_reported(work: Path, tmp_path: Path) -> None:

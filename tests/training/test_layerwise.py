@@ -30,7 +30,7 @@ def step(network: nn.Sequential, optimizer: NetworkOptimizer, seed: int) -> None
 
 
 def weights(network: nn.Sequential) -> list[torch.Tensor]:
-    return [layer.weight.detach().clone() for layer in network]  # type: ignore[union-attr, operator]
+    return [layer.weight.detach().clone() for layer in network]  # type: ignore[operator]
 
 
 def test_the_learning_rate_falls_with_depth() -> None:
