@@ -1,4 +1,4 @@
-"""Encoder of taggers and text classifiers with the layers of a language model.
+"""Causal encoder of taggers and text classifiers: the layers of a language model.
 
 ULMFiT (Howard and Ruder 2018, arXiv:1801.06146) fine-tunes such an encoder:
 

@@ -1,6 +1,6 @@
 """Start of a tagger or text classifier from a language model (ULMFiT, Howard and Ruder 2018, arXiv:1801.06146).
 
-The encoder gets the embeddings and the layers of the language model. An entry of the vocabulary that the language model
+The causal encoder gets the embeddings and layers of the language model. An entry of the vocabulary that this model
 lacks gets the mean of its embeddings. Everything behind the encoder is new.
 """
 
@@ -46,7 +46,7 @@ def read_causal_shape(folder: Path) -> CausalShape | None:
     """Read the shape of a neural language model, or of a labelling model that started from one; None of other models.
 
     Raises:
-        DataError: There is no model.
+        DataError: The model does not exist.
         ArtefactError: It is an n-gram model.
         FormatError: `config.json` is damaged.
     """

@@ -89,7 +89,7 @@ def complete_options(options: OptionsT, preset: JsonMapping) -> OptionsT:
 
     Raises:
         UsageError: Options cannot be combined, or contradict the language model of --init-from.
-        DataError: There is no model at --init-from.
+        DataError: --init-from names no model directory.
         ArtefactError: It is an n-gram model.
         FormatError: It is damaged.
     """

@@ -47,7 +47,7 @@ def adopt_shape(options: OptionsT) -> OptionsT:
 
     Raises:
         UsageError: An option was given with another value.
-        DataError: There is no model.
+        DataError: The model does not exist.
         ArtefactError: It is an n-gram model.
         FormatError: It is damaged.
     """
@@ -109,7 +109,7 @@ def causal_shape_of(run: TrainingRun[TrainTaggerOptions] | TrainingRun[TrainClas
     """Return the shape of an encoder that starts from a language model; of a resumed run, as its directory records it.
 
     Raises:
-        DataError: There is no model.
+        DataError: The model does not exist.
         FormatError: It is damaged.
     """
     from rnnkit.models.labelling.lm_initialization import read_causal_shape
