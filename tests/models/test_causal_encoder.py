@@ -154,9 +154,19 @@ def test_other_models_have_no_such_shape(tmp_path: Path) -> None:
     plain = dataclasses.asdict(LabellingConfig("lstm", 9, [3]))
     assert read_causal_shape(write_model(tmp_path / "tagger", store.TAGGING, plain)) is None
     assert read_causal_shape(write_model(tmp_path / "masked", store.MASKED_LM, {})) is None
-    ngram = write_model(tmp_path / "ngram", store.LANGUAGE_MODEL, {"arch": "ngram", "order": 3})
-    with raises(ArtefactError, "n-gram", path=ngram, option="--init-from"):
-        read_causal_shape(ngram)
+
+
+@pytest.mark.parametrize(
+    ("network", "value"),
+    [
+        ({"arch": "ngram", "order": 3}, "n-gram"),
+        ({"arch": "gru", "vocabulary": 9, "direction": "backward"}, "backward"),
+    ],
+)
+def test_language_models_that_no_encoder_starts_from(tmp_path: Path, network: dict[str, Any], value: str) -> None:
+    folder = write_model(tmp_path / "lm", store.LANGUAGE_MODEL, network)
+    with raises(ArtefactError, value, path=folder, option="--init-from"):
+        read_causal_shape(folder)
 
 
 @pytest.mark.parametrize("network", [{}, {"arch": "lstm", "vocabulary": 9, "unheard_of": 1}], ids=str)

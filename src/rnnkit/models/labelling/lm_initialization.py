@@ -47,7 +47,7 @@ def read_causal_shape(folder: Path) -> CausalShape | None:
 
     Raises:
         DataError: The model does not exist.
-        ArtefactError: It is an n-gram model.
+        ArtefactError: It is an n-gram model, or reads from right to left.
         FormatError: `config.json` is damaged.
     """
     document = store.read_config(folder)
@@ -57,6 +57,8 @@ def read_causal_shape(folder: Path) -> CausalShape | None:
         if task == store.LANGUAGE_MODEL:
             if network["arch"] == "ngram":
                 raise _no_layers(folder)
+            if network.get("direction", "forward") != "forward":
+                raise _reads_backward(folder)
             return _shape_of_language_model(LMConfig(**network))
         if task in (store.TAGGING, store.CLASSIFICATION) and network.get("causal"):
             return CausalShape(**{field.name: network[field.name] for field in dataclasses.fields(CausalShape)})
@@ -70,6 +72,16 @@ def _no_layers(folder: Path) -> ArtefactError:
         f"{folder} is an n-gram model",
         "an encoder starts from the layers of a neural language model",
         hint="train one with `rnnkit train-lm --arch lstm`",
+        path=folder,
+        option="--init-from",
+    )
+
+
+def _reads_backward(folder: Path) -> ArtefactError:
+    return ArtefactError(
+        f"{folder} is a backward language model",
+        "an encoder that starts from a language model reads from left to right",
+        hint="train one with `rnnkit train-lm`, without --direction",
         path=folder,
         option="--init-from",
     )

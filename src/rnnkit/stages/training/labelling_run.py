@@ -90,7 +90,7 @@ def complete_options(options: OptionsT, preset: JsonMapping) -> OptionsT:
     Raises:
         UsageError: Options cannot be combined, or contradict the language model of --init-from.
         DataError: --init-from names no model directory.
-        ArtefactError: It is an n-gram model.
+        ArtefactError: It is an n-gram model, or reads from right to left.
         FormatError: It is damaged.
     """
     from rnnkit.stages.training.language_model_start import adopt_shape

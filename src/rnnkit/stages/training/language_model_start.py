@@ -48,7 +48,7 @@ def adopt_shape(options: OptionsT) -> OptionsT:
     Raises:
         UsageError: An option was given with another value.
         DataError: The model does not exist.
-        ArtefactError: It is an n-gram model.
+        ArtefactError: It is an n-gram model, or reads from right to left.
         FormatError: It is damaged.
     """
     from rnnkit.models.labelling.lm_initialization import read_causal_shape
