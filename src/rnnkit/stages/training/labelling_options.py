@@ -35,7 +35,10 @@ CLASSIFIER: JsonMapping = {
     "weight_drop": 0.0, "epochs": 10.0, "batch_tokens": 1000, "learning_rate": 1e-3, "warmup": 100,
     "label_smoothing": 0.0, "mean_decay": 0.998,
 }  # fmt: skip
-LINEAR: JsonMapping = {**CLASSIFIER, "embedding": 100, "epochs": 20.0, "learning_rate": 0.5}
+LINEAR: JsonMapping = {
+    **CLASSIFIER, "embedding": 100, "epochs": 20.0, "learning_rate": 0.5, "word_ngrams": 1, "min_characters": 0,
+    "max_characters": 0,
+}  # fmt: skip
 """Defaults of a linear classifier, as those of fastText but for the number of epochs."""
 
 CLASSIFIER_PRESETS: Mapping[str, JsonMapping] = {"base": CLASSIFIER}
@@ -113,6 +116,16 @@ class LabellingOptions(training.TrainingOptions):
         panel="Optimization", minimum=1e-3, maximum=1,
     )  # fmt: skip
     clip: float = option(5.0, help="Clip gradients to this norm.", panel="Optimization", minimum=1e-9)
+    tune_seconds: float = option(
+        0.0, panel="Model selection", minimum=0, shown_default="0 seconds",
+        help="Search the options that are not given for this long, by the score on the validation data, and keep the "
+        "best model; 0: none. --seed determines the trials, the speed of the machine their number.",
+    )  # fmt: skip
+    folds: int = option(
+        0, panel="Model selection", minimum=0, unit="folds",
+        help="Cross-validation with this many folds of the training data: writes scores and the prediction of every "
+        "text, to WORK/folds unless --output is given; 0: none.",
+    )  # fmt: skip
     _: KW_ONLY
     init_from: Path | None = changed(
         training.TrainingOptions, "init_from",
@@ -158,15 +171,17 @@ class TrainClassifierOptions(LabellingOptions):
     preset: str = option(
         "base", help="Preset that supplies defaults.", panel="Model", choices=tuple(CLASSIFIER_PRESETS)
     )
-    word_ngrams: int = option(
-        1, help="Longest word n-gram of --arch linear.", panel="Model", unit="words", minimum=1, maximum=5
-    )
-    min_characters: int = option(
-        0, help="Shortest character n-gram of --arch linear, with < and > around the word.", panel="Model",
-        unit="characters", minimum=0,
+    word_ngrams: int | None = option(
+        None, help="Longest word n-gram of --arch linear.", panel="Model", minimum=1, maximum=5,
+        shown_default="1 words",
     )  # fmt: skip
-    max_characters: int = option(
-        0, help="Longest character n-gram of --arch linear; 0: none.", panel="Model", unit="characters", minimum=0,
+    min_characters: int | None = option(
+        None, help="Shortest character n-gram of --arch linear, with < and > around the word.", panel="Model",
+        minimum=0, shown_default="0 characters",
+    )  # fmt: skip
+    max_characters: int | None = option(
+        None, help="Longest character n-gram of --arch linear; 0: none.", panel="Model", minimum=0,
+        shown_default="0 characters",
     )  # fmt: skip
     buckets: int = option(
         2_000_000, help="Buckets that n-grams of --arch linear are hashed into.", panel="Model", minimum=1,

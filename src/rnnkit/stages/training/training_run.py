@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
     from rnnkit.stages.training.training_inputs import DataT, TrainingInputs
     from rnnkit.training.dry_run import CostEstimate
+    from rnnkit.training.hyperparameter_search import TrialLimit
     from rnnkit.training.task import EpochBatchIterator, Validate
     from rnnkit.training.trainer import Trainer, TrainingCounters, TrainingPlan
     from rnnkit.training.training_step import NetworkTask
@@ -129,8 +130,15 @@ class TrainingRun(Generic[OptionsT]):
             self.listen(Note(f"{self.directory} has no checkpoint yet: training starts from the beginning"))
         return inputs
 
-    def fit(self, components: TrainingComponents, inputs: TrainingInputs[Any]) -> TrainingResult:
+    def fit(
+        self, components: TrainingComponents, inputs: TrainingInputs[Any], limit: TrialLimit | None = None
+    ) -> TrainingResult:
         """Train, and finish the model directory.
+
+        Args:
+            components: The network with everything that its training needs.
+            inputs: What it is trained on.
+            limit: Ends a trial of a search early.
 
         Raises:
             TrainingError: Training diverged, or the largest batches do not fit into memory.
@@ -139,7 +147,7 @@ class TrainingRun(Generic[OptionsT]):
         """
         self._prepare_directory(components, inputs)
         plan = _make_plan(self.options, components)
-        trainer = self._make_trainer(components, plan)
+        trainer = self._make_trainer(components, plan, limit)
         if self.from_checkpoint:
             trainer.resume()
             self.listen(Note(f"resuming from step {trainer.counters.step}"))
@@ -175,7 +183,9 @@ class TrainingRun(Generic[OptionsT]):
         if self.group.is_main:
             run_folder.require_listed_files(self.directory)
 
-    def _make_trainer(self, components: TrainingComponents, plan: TrainingPlan) -> Trainer[Any]:
+    def _make_trainer(
+        self, components: TrainingComponents, plan: TrainingPlan, limit: TrialLimit | None
+    ) -> Trainer[Any]:
         from rnnkit.training.trainer import Trainer, TrainingContext
 
         rates = schedules.Schedule(
@@ -190,7 +200,7 @@ class TrainingRun(Generic[OptionsT]):
             rates,
             plan,
             components.validate,
-            TrainingContext(components.model.directory, self.listen, self.group),
+            TrainingContext(components.model.directory, self.listen, self.group, limit),
         )
 
     def estimate(self, components: TrainingComponents) -> CostEstimate:
