@@ -17,8 +17,8 @@ from .conftest import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "labelling.md"
-SHORT = ("--max-steps", "2", "--validate-every", "2", "--hidden", "8", "--embedding", "8", "--character-hidden", "8")
 SHORT_LM = ("--max-steps", "2", "--validate-every", "2", "--hidden", "8", "--embedding", "8")
+SHORT = (*SHORT_LM, "--character-hidden", "8")
 UNTRAINED = ("work/names", "work/writer")
 
 
@@ -61,10 +61,8 @@ def test_all_commands_run(run: Run, tmp_path: Path) -> None:
         is_trained = words[-1] not in UNTRAINED
         if "--tune-seconds" in words:
             words[words.index("--tune-seconds") + 1] = "0.01"
-        if words[0] == "train":
+        if words[0] in ("train", "train-tagger"):
             words += SHORT if is_trained else ["--dry-run"]
-        elif words[0] == "train-tagger":
-            words += SHORT
         elif words[0] == "train-lm":
             words += SHORT_LM
         elif words[0] == "evaluate-labels":

@@ -31,6 +31,7 @@ ONE_MEANING = {
     "RNNKIT_EPOCHS": "epochs of training a network",
     "RNNKIT_HEADS": "attention heads",
     "RNNKIT_HYPOTHESES": "output to score",
+    "RNNKIT_INIT_FROM": "model whose weights training starts from",
     "RNNKIT_JSON": "print JSON",
     "RNNKIT_LABEL_LEVEL": "what has a label",
     "RNNKIT_LAYERS": "number of layers",

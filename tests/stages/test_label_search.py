@@ -223,11 +223,12 @@ def test_the_space_leaves_out_what_is_given(options: LabellingOptions, names: se
     preset = TAGGER if isinstance(options, TrainTaggerOptions) else CLASSIFIER
     filled = apply_preset(options, LINEAR if options.arch == "linear" else {**preset, "hidden": 252})
     space = make_space(filled, given_options(options))
+    arch = "transformer" if filled.arch == "transformer" else "lstm"
     assert {name for dimension in space for name in dimension.names} == names
     for dimension in space:
         for position in (0.0, 0.3, 1.0):
             values = dict(zip(dimension.names, dimension.values(position), strict=True))
-            apply_preset(LabellingOptions(arch=options.arch.replace("linear", "lstm"), heads=options.heads), {
+            apply_preset(LabellingOptions(arch=arch, heads=options.heads), {
                 name: value for name, value in {**CLASSIFIER, "hidden": 252, **values}.items()
                 if name in LabellingOptions.__dataclass_fields__
             })  # fmt: skip

@@ -108,7 +108,7 @@ class LanguageModelNetwork(CheckpointedLayer):
         self.config = config
         self.embedding = nn.Embedding(config.vocabulary, config.embedding)
         nn.init.uniform_(self.embedding.weight, -INIT_RANGE, INIT_RANGE)
-        self.layers = nn.ModuleList(_make_layers(config))
+        self.layers = nn.ModuleList(make_layers(config))
         size = config.vocabulary
         self.output_weight = self.embedding.weight if config.tied else _output_matrix(size, config.hidden)
         self.output_bias = nn.Parameter(torch.zeros(config.vocabulary))
@@ -184,7 +184,8 @@ class LanguageModelNetwork(CheckpointedLayer):
         return run_layer(layer, x_BTE, state, self.config.weight_drop if self.training else 0.0, self.checkpointing)
 
 
-def _make_layers(config: LMConfig) -> Sequence[LMLayer]:
+def make_layers(config: LMConfig) -> Sequence[LMLayer]:
+    """Return the layers of a language model, with random weights."""
     if config.arch == "transformer":
         settings = TransformerSettings(config.hidden, config.heads, config.memory, dropout=config.dropout_hidden)
         return [TransformerLayer(settings, last=index == config.layers - 1) for index in range(config.layers)]

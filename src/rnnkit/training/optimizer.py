@@ -22,6 +22,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from rnnkit.json_types import JsonMapping
 from rnnkit.models import model_weights
 from rnnkit.nn.kinds import Optimizer
 from rnnkit.training.checkpoint import Array, Arrays
+from rnnkit.training.layerwise import LayerwiseTraining
 from rnnkit.training.process_group import ProcessGroup
 from rnnkit.training.task import LossScaling
 
@@ -90,13 +92,14 @@ class UpdateResult:
 class NetworkOptimizer:
     """Optimizer of a network, with gradient accumulation, clipping, loss scaling and EMA.
 
-    Call `backward` for each batch of a step, then `update`.
+    Call `begin_step`, `backward` for each batch of a step, then `update`.
 
     Args:
         network: The network.
         settings: How to update it.
         folder: The model directory, for saved weights.
         group: Process group of data-parallel training; a single process by default.
+        layerwise: How layers differ in training; all are trained alike by default.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class NetworkOptimizer:
         settings: OptimizerSettings,
         folder: RunDirectory | Path,
         group: ProcessGroup | None = None,
+        layerwise: LayerwiseTraining | None = None,
     ) -> None:
         self.group = group or ProcessGroup()
         self._network = network
@@ -114,7 +118,10 @@ class NetworkOptimizer:
         self._tensors = model_weights.unique_tensors(network)
         self.group.broadcast_tensors(list(self._tensors.values()))
         self._trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self._optimizer = _make_optimizer(settings, self._trained)
+        self._layerwise = layerwise
+        self._steps = 0
+        groups = [{"params": self._trained}] if layerwise is None else layerwise.optimizer_groups()
+        self._optimizer = _make_optimizer(settings, groups)
         self._ema = WeightEMA(self._trained, settings.ema_decay) if settings.ema_decay else None
         self._scaler = LossScaler() if settings.scale_loss else None
         self._accumulated_unit = 0
@@ -123,6 +130,11 @@ class NetworkOptimizer:
         """Take a step with a single loss: `backward` and `update`. Return the gradient's norm before clipping."""
         self.backward(loss, 1)
         return self.update(1, learning_rate).norm
+
+    def begin_step(self) -> None:
+        """Freeze the layers that are not trained in the next step."""
+        if self._layerwise is not None:
+            self._layerwise.apply(self._steps)
 
     def backward(self, mean_loss: Tensor, tokens: int) -> None:
         """Add the gradient of a batch to the step's.
@@ -152,8 +164,9 @@ class NetworkOptimizer:
             self._optimizer.zero_grad()
         self.group.all_reduce_gradients(self._trained, self._accumulated_unit / max(1, tokens) / self._loss_scale)
         self._accumulated_unit = 0
+        self._steps += 1
         for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group.get("scale", 1.0)
         norm = torch.nn.utils.clip_grad_norm_(self._trained, self._settings.clip or float("inf"))
         scaling = self._update_loss_scale(norm)
         if scaling is not None and scaling.skipped:
@@ -203,6 +216,8 @@ class NetworkOptimizer:
             state["mean"] = self._ema.state_dict()
         if self._scaler is not None:
             state["loss-scale"] = self._scaler.state_dict()
+        if self._layerwise is not None:
+            state["layerwise"] = {"steps": np.array([self._steps])}
         return state
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
@@ -225,6 +240,8 @@ class NetworkOptimizer:
             self._ema.load_state_dict(state["mean"])
         if self._scaler is not None:
             self._scaler.load_state_dict(state["loss-scale"])
+        if self._layerwise is not None:
+            self._steps = int(state["layerwise"]["steps"][0])
 
     def _restore_random_states(self, random: Arrays) -> None:
         processes = sum(name.endswith("cpu") for name in random)
@@ -254,7 +271,7 @@ class NetworkOptimizer:
                     old.unlink()
 
 
-def _make_optimizer(settings: OptimizerSettings, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+def _make_optimizer(settings: OptimizerSettings, parameters: list[dict[str, Any]]) -> torch.optim.Optimizer:
     if settings.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=0.0, weight_decay=settings.weight_decay, fused=True)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam

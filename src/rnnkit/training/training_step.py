@@ -91,6 +91,7 @@ class NetworkTask(ABC, Generic[B]):
 
     def step(self, batches: Sequence[B], learning_rate: float) -> StepReport:
         """Take a step with the batches of this process and of all others; the report covers all of them."""
+        self._optimizer.begin_step()
         loss, nll, tokens = 0.0, 0.0, 0
         attention = AttentionLoss(0.0, 0)
         for batch_loss in self._backward(batches):

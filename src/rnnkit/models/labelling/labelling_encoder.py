@@ -13,8 +13,13 @@ In training, the embedding of a word that occurs n times in the training text is
 probability a / (a + n), which trains <unk> and makes the network rely on characters and context (Kiperwasser and
 Goldberg 2016, arXiv:1603.04351).
 
-Shapes: B batch, S tokens, T words, W distinct words of the batch, E embedding, H hidden, D size of the
-states of language models, P size of their projection.
+A `causal` encoder has the layers of a language model and runs in one direction (`causal_encoder.py`). Characters and
+states would change the input of its first layer, so they join its states instead:
+
+    h_s = [layers(x_1 ... x_s); c(w_s); P l(w_s)]         x_s = E[w_s]
+
+Shapes: B batch, S tokens, T words, W distinct words of the batch, E embedding, H hidden, F features of a word, D states
+of language models, P their projection.
 """
 
 from __future__ import annotations
@@ -29,7 +34,9 @@ from torch import Tensor, nn
 
 from rnnkit.data.word_table import WordBatch
 from rnnkit.models.encoder_decoder import Seq2SeqConfig, SourceBatch
+from rnnkit.models.labelling.causal_encoder import CausalEncoder
 from rnnkit.models.labelling.character_encoder import CharacterEncoder
+from rnnkit.models.language_model import LMConfig
 from rnnkit.models.recurrent_seq2seq import RecurrentEncoder
 from rnnkit.models.transformer_seq2seq import TransformerEncoder
 from rnnkit.nn import dropout
@@ -68,6 +75,9 @@ class LabellingConfig:
         language_models: Directions of the language models whose states represent words, in the order of the states.
         language_model_states: Size of their states for a word, of all together.
         language_model_projection: Size of the projection of these states.
+        causal: Whether the layers are those of a language model, in one direction.
+        last_hidden: Size of the last layer of a `causal` recurrent encoder.
+        memory: Context length of a `causal` Transformer, in tokens.
     """
 
     arch: LanguageArch
@@ -96,12 +106,26 @@ class LabellingConfig:
     language_models: Sequence[str] = ()
     language_model_states: int = 0
     language_model_projection: int = 0
+    causal: bool = False
+    last_hidden: int = 0
+    memory: int = 0
 
     @property
     def input_size(self) -> int:
         """Dimension of the encoder's input."""
+        return self.embedding + (0 if self.causal else self._feature_size)
+
+    @property
+    def state_size(self) -> int:
+        """Dimension of the encoder's output."""
+        if not self.causal:
+            return self.hidden
+        return (self.hidden if self.arch == "transformer" else self.last_hidden) + self._feature_size
+
+    @property
+    def _feature_size(self) -> int:
         characters = 0 if self.characters == "none" else self.character_hidden
-        return self.embedding + characters + (self.language_model_projection if self.language_models else 0)
+        return characters + (self.language_model_projection if self.language_models else 0)
 
 
 @dataclass(frozen=True)
@@ -132,9 +156,9 @@ class LabellingEncoder(nn.Module):
         with torch.no_grad():
             self.embedding.weight[special_tokens.PAD] = 0
         self.character_encoder = None if config.characters == "none" else _character_encoder(config)
-        shape = _encoder_config(config)
-        self.projection = None if config.arch != "transformer" else nn.Linear(config.input_size, config.hidden)
-        self.layers = TransformerEncoder(shape) if config.arch == "transformer" else RecurrentEncoder(shape)
+        projected = config.arch == "transformer" and not config.causal
+        self.projection = nn.Linear(config.input_size, config.hidden) if projected else None
+        self.layers = _make_layers(config)
         self.state_projection = None
         if config.language_models:
             self.state_projection = nn.Linear(config.language_model_states, config.language_model_projection)
@@ -144,32 +168,63 @@ class LabellingEncoder(nn.Module):
         """Set the frequency of each vocabulary entry in the training text, for the replacement by <unk>."""
         self._unknown_rate_V = _unknown_rates(counts_V, self.config.unknown)
 
+    def layer_parameters(self) -> list[list[nn.Parameter]]:
+        """Return the parameters by depth: those of each layer, the last one first, and at the end the input's."""
+        layers = self.layers
+        stack = layers.blocks if isinstance(layers, TransformerEncoder) else layers.layers
+        by_layer = [list(layer.parameters()) for layer in stack]
+        if isinstance(layers, RecurrentEncoder):
+            for parameters, norm in zip(by_layer, layers.skips.norms, strict=False):
+                parameters.extend(norm.parameters())
+        if isinstance(layers, TransformerEncoder):
+            by_layer[-1].extend(layers.closing.parameters())
+        inputs = [self.embedding, self.projection]
+        if not self.config.causal:
+            inputs += [self.character_encoder, self.state_projection]
+        bottom = [parameter for module in inputs if module is not None for parameter in module.parameters()]
+        return [*reversed(by_layer), bottom]
+
     def forward(self, batch: WordBatch) -> EncodedWords:
         """Encode the words of a batch."""
         device = self.embedding.weight.device
         token_BS, length_B = torch.from_numpy(batch.token_BS).to(device), torch.from_numpy(batch.length_B).to(device)
-        x_BSE = dropout.locked_dropout(self._embed(token_BS, batch), self.config.dropout, self.training)
-        if self.projection is not None:
-            x_BSE = self.projection(x_BSE)
-        state_BSH = self.layers(x_BSE, length_B, SourceBatch.from_ids(token_BS)).states_BSH
+        if isinstance(self.layers, CausalEncoder):
+            state_BSH = self._causal_states(self.layers, token_BS, batch)
+        else:
+            x_BSE = _concat([self._embed(token_BS), *self._word_features(batch)])
+            x_BSE = dropout.locked_dropout(x_BSE, self.config.dropout, self.training)
+            if self.projection is not None:
+                x_BSE = self.projection(x_BSE)
+            state_BSH = self.layers(x_BSE, length_B, SourceBatch.from_ids(token_BS)).states_BSH
         if batch.end_BT is None:
             return EncodedWords(state_BSH, length_B)
         end_BT = torch.from_numpy(batch.end_BT).to(device)
         state_BTH = state_BSH.gather(1, end_BT.unsqueeze(2).expand(-1, -1, state_BSH.shape[2]))
         return EncodedWords(state_BTH, torch.from_numpy(batch.word_length_B).to(device))
 
-    def _embed(self, token_BS: Tensor, batch: WordBatch) -> Tensor:
-        """Look up embeddings, characters and states of language models."""
-        config = self.config
-        rate = config.dropout_embedding
-        parts = [dropout.embedding_dropout(self.embedding.weight, self._replace_tokens(token_BS), rate, self.training)]
+    def _causal_states(self, layers: CausalEncoder, token_BS: Tensor, batch: WordBatch) -> Tensor:
+        """Run the layers over `</s>` and the tokens, as a language model does, and append the features of words."""
+        rate, training = self.config.dropout, self.training
+        start_B1 = token_BS.new_full((len(token_BS), 1), special_tokens.EOS)
+        x_BSE = dropout.locked_dropout(self._embed(torch.cat([start_B1, token_BS], dim=1)), rate, training)
+        features = [dropout.locked_dropout(each_BSF, rate, training) for each_BSF in self._word_features(batch)]
+        return _concat([layers(x_BSE)[:, 1:], *features])
+
+    def _embed(self, token_BS: Tensor) -> Tensor:
+        """Look up embeddings (B, S, E)."""
+        rate = self.config.dropout_embedding
+        return dropout.embedding_dropout(self.embedding.weight, self._replace_tokens(token_BS), rate, self.training)
+
+    def _word_features(self, batch: WordBatch) -> list[Tensor]:
+        """Return the characters and the states of language models for the word of each token, each (B, S, F)."""
+        features = []
         if self.character_encoder is not None and batch.features is not None:
             character_WH = self.character_encoder(batch.features)
-            word_BS = torch.from_numpy(batch.word_BS).to(token_BS.device)
-            parts.append(nn.functional.embedding(word_BS, character_WH))
+            word_BS = torch.from_numpy(batch.word_BS).to(self.embedding.weight.device)
+            features.append(nn.functional.embedding(word_BS, character_WH))
         if self.state_projection is not None:
-            parts.append(self._project_states(batch))
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+            features.append(self._project_states(batch))
+        return features
 
     def _project_states(self, batch: WordBatch) -> Tensor:
         """Project the states of each word, and repeat them for each of its pieces (B, S, P)."""
@@ -194,6 +249,10 @@ class LabellingEncoder(nn.Module):
         return token_BS.masked_fill(drawn_BS, special_tokens.UNK)
 
 
+def _concat(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=2)
+
+
 def _character_encoder(config: LabellingConfig) -> CharacterEncoder:
     size, hidden = config.character_embedding, config.character_hidden
     rate = config.dropout_ngrams if config.characters == "ngrams" else config.dropout
@@ -205,6 +264,31 @@ def _unknown_rates(counts_V: NDArray[np.int64], constant: float) -> Tensor:
     rate_V = constant / (constant + np.maximum(counts_V, 1))
     rate_V[: len(special_tokens.NAMES)] = 0
     return torch.from_numpy(rate_V.astype(np.float32))
+
+
+def _make_layers(config: LabellingConfig) -> CausalEncoder | RecurrentEncoder | TransformerEncoder:
+    if config.causal:
+        return CausalEncoder(_language_model_config(config))
+    shape = _encoder_config(config)
+    return TransformerEncoder(shape) if config.arch == "transformer" else RecurrentEncoder(shape)
+
+
+def _language_model_config(config: LabellingConfig) -> LMConfig:
+    """Describe the layers as those of a language model."""
+    return LMConfig(
+        arch=config.arch,
+        vocabulary=config.vocabulary,
+        embedding=config.embedding,
+        hidden=config.hidden,
+        layers=config.layers,
+        tied=config.last_hidden == config.embedding,  # a tied model's last layer has the size of the embeddings
+        residual=config.residual,
+        heads=config.heads,
+        memory=config.memory,
+        dropout=config.dropout,
+        dropout_hidden=config.dropout,
+        weight_drop=config.weight_drop,
+    )
 
 
 def _encoder_config(config: LabellingConfig) -> Seq2SeqConfig:

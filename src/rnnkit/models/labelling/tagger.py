@@ -44,7 +44,7 @@ class TaggerNetwork(CheckpointedLayer):
         super().__init__()
         self.config = config
         self.encoder = LabellingEncoder(config)
-        self.outputs = nn.ModuleList(nn.Linear(config.hidden, count) for count in config.labels)
+        self.outputs = nn.ModuleList(nn.Linear(config.state_size, count) for count in config.labels)
         self.crfs = nn.ModuleList(crfs)
         self.register_buffer("temperature_O", torch.ones(len(config.labels)))
 

@@ -59,8 +59,8 @@ class ClassifierNetwork(CheckpointedLayer):
         self.config = config
         self.encoder = LabellingEncoder(config)
         uses_attention = config.pooling in ("attention", "all")
-        self.attention = AttentionPooling(config.hidden) if uses_attention else None
-        size = 3 * config.hidden if config.pooling == "all" else config.hidden
+        self.attention = AttentionPooling(config.state_size) if uses_attention else None
+        size = 3 * config.state_size if config.pooling == "all" else config.state_size
         self.outputs = nn.ModuleList(nn.Linear(size, count) for count in config.labels)
         self.register_buffer("temperature_O", torch.ones(len(config.labels)))
         if config.multi_label:

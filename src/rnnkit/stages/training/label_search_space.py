@@ -93,7 +93,8 @@ def make_space(options: LabellingOptions, given: frozenset[str]) -> list[Dimensi
     from rnnkit.training.hyperparameter_search import Choices
 
     space: list[Dimension] = []
-    kind = options.arch if options.arch in SPACES else "recurrent"
+    arch = options.arch or ""  # the preset has filled it in
+    kind = arch if arch in SPACES else "recurrent"
     fixed = {*given, *(SHAPE if options.init_from is not None else ())}
     for names, searched in SPACES[kind].items():
         if fixed.intersection(names):

@@ -21,7 +21,7 @@ from rnnkit.stages.training.labelling_options import (
     TrainTaggerOptions,
     apply_preset,
 )
-from rnnkit.stages.training.labelling_run import build_labeller, embeddings_of, open_labelled
+from rnnkit.stages.training.labelling_run import build_labeller, complete_options, embeddings_of, open_labelled
 from rnnkit.stages.training.run_folder import TrainingResult
 from rnnkit.training.process_group import rank_from_environment
 
@@ -54,8 +54,7 @@ def train_network(
     _check(options)
     given, folder = given_options(options), _folder(options)
     if not options.resume:
-        options = apply_preset(options, presets[options.preset])
-        embeddings_of(options).check(False, options.init_from)
+        options = complete_options(options, presets[options.preset])
     if options.dry_run:
         _announce_repetitions(options, listen)
         trial = training_run.dry_run(options, folder, listen)

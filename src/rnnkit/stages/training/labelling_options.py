@@ -17,6 +17,7 @@ from rnnkit.stages.training import training_options as training
 from rnnkit.training import schedules
 
 TAGGER: JsonMapping = {
+    "arch": "lstm", "bidirectional": True, "residual": True,
     "layers": 1, "hidden": 400, "embedding": 100, "characters": "ngrams", "character_embedding": 32,
     "character_hidden": 128, "inner": 800, "heads": 4, "layer_norm": False, "dropout": 0.5, "dropout_embedding": 0.0,
     "dropout_ngrams": 0.25, "weight_drop": 0.0, "word_dropout": 1.0, "epochs": 8.0, "batch_tokens": 600,
@@ -31,6 +32,7 @@ and two layers learn more slowly than one.
 TAGGER_FAST: JsonMapping = {**TAGGER, "hidden": 128, "embedding": 64, "character_hidden": 64, "dropout": 0.3}
 TAGGER_PRESETS: Mapping[str, JsonMapping] = {"base": TAGGER, "fast": TAGGER_FAST}
 CLASSIFIER: JsonMapping = {
+    "arch": "lstm", "bidirectional": True, "residual": True,
     "layers": 1, "hidden": 256, "embedding": 128, "characters": "none", "character_embedding": 32,
     "character_hidden": 64, "inner": 512, "heads": 4, "layer_norm": False, "dropout": 0.5, "dropout_embedding": 0.1,
     "dropout_ngrams": 0.25, "weight_drop": 0.0, "word_dropout": 0.25, "epochs": 10.0, "batch_tokens": 1000,
@@ -47,6 +49,10 @@ CLASSIFIER_PRESETS: Mapping[str, JsonMapping] = {"base": CLASSIFIER}
 BALANCED = "balanced"
 """Value of `--class-weights` under which all classes have the same influence."""
 
+ALL, GRADUAL, NONE = "all", "gradual", "none"
+UNFREEZING = (ALL, GRADUAL, NONE)
+"""Values of `--unfreeze`."""
+
 _SHOWN: Mapping[str, JsonMapping] = {"base": TAGGER}
 _preset = functools.partial(training_options.preset_option, _SHOWN)
 OptionsT = TypeVar("OptionsT", bound="LabellingOptions")
@@ -56,12 +62,12 @@ OptionsT = TypeVar("OptionsT", bound="LabellingOptions")
 class LabellingOptions(training.TrainingOptions):
     """Training of a tagger or a text classifier."""
 
-    arch: str = option("lstm", help="Recurrent cell or Transformer.", panel="Model", choices=kinds.LANGUAGE_ARCHS)
+    arch: str | None = _preset("arch", help="Recurrent cell or Transformer.", choices=kinds.LANGUAGE_ARCHS)
     layers: int | None = _preset("layers", help="Number of layers.", minimum=1)
     hidden: int | None = _preset("hidden", help="Hidden size.", minimum=2)
     embedding: int | None = _preset("embedding", help="Embedding dimension.", minimum=1)
-    bidirectional: bool = option(
-        True, help="Recurrent layers in both directions, half the hidden size per direction.", panel="Model"
+    bidirectional: bool | None = _preset(
+        "bidirectional", help="Recurrent layers in both directions, half the hidden size per direction."
     )
     characters: str | None = _preset(
         "characters", help="Encoding of the characters of each word.", choices=kinds.CHARACTER_ENCODINGS
@@ -77,8 +83,8 @@ class LabellingOptions(training.TrainingOptions):
     language_model_projection: int = option(
         256, help="Dimension that the states of language models are projected to.", panel="Model", minimum=1
     )
-    residual: bool = option(
-        True, help="Residual connections between recurrent layers, from three layers on.", panel="Model"
+    residual: bool | None = _preset(
+        "residual", help="Residual connections between recurrent layers, from three layers on."
     )
     layer_norm: bool | None = _preset("layer_norm", help="Layer normalization of the input of recurrent layers.")
     heads: int | None = _preset("heads", help="Heads of a Transformer.", minimum=1)
@@ -114,6 +120,14 @@ class LabellingOptions(training.TrainingOptions):
         shown_default="1 for all labels",
     )  # fmt: skip
     mean_decay: float | None = training.mean_decay(_SHOWN)
+    unfreeze: str = option(
+        ALL, help="Layers of --init-from that are trained: all, none, or one more per epoch from the last one down.",
+        panel="Optimization", choices=UNFREEZING,
+    )  # fmt: skip
+    layer_decay: float = option(
+        1.0, help="Learning rate of a layer of --init-from relative to that of the layer above it.",
+        panel="Optimization", minimum=1e-3, maximum=1,
+    )  # fmt: skip
     clip: float = option(5.0, help="Clip gradients to this norm.", panel="Optimization", minimum=1e-9)
     tune_seconds: float = option(
         0.0, panel="Model selection", minimum=0, shown_default="0 seconds",
@@ -124,6 +138,11 @@ class LabellingOptions(training.TrainingOptions):
         0, panel="Model selection", minimum=0, unit="folds",
         help="Cross-validation with this many folds of the training data: writes scores and the prediction of every "
         "text, to WORK/folds unless --output is given; 0: none.",
+    )  # fmt: skip
+    _: KW_ONLY
+    init_from: Path | None = changed(
+        training.TrainingOptions, "init_from",
+        help="Model to fine-tune: one with the same labels, or a language model, which gives the encoder its layers.",
     )  # fmt: skip
 
 
@@ -185,7 +204,7 @@ class TrainClassifierOptions(LabellingOptions):
         choices=kinds.POOLINGS,
     )  # fmt: skip
     _: KW_ONLY
-    arch: str = changed(
+    arch: str | None = changed(
         LabellingOptions, "arch", help="Recurrent cell, Transformer, or fastText's linear classifier.",
         choices=(*kinds.LANGUAGE_ARCHS, "linear"),
     )  # fmt: skip
@@ -212,6 +231,7 @@ def apply_preset(options: OptionsT, values: JsonMapping) -> OptionsT:
         UsageError: Options cannot be combined.
     """
     filled = training_options.apply_preset(options, values)
+    _check_fine_tuning(filled)
     hidden, heads = filled.hidden or 0, filled.heads or 1
     if filled.arch == "transformer" and hidden % heads:
         raise UsageError(f"--hidden ({hidden}) must be divisible by --heads ({heads})", option="--hidden")
@@ -233,6 +253,18 @@ def apply_preset(options: OptionsT, values: JsonMapping) -> OptionsT:
         )
     parse_class_weights(filled.class_weights)
     return filled
+
+
+def _check_fine_tuning(options: LabellingOptions) -> None:
+    """Refuse options that treat the layers of another model differently if there is none."""
+    given = {"--unfreeze": options.unfreeze != ALL, "--layer-decay": options.layer_decay != 1}
+    for flag, is_given in given.items():
+        if is_given and options.init_from is None:
+            raise UsageError(
+                f"{flag} needs --init-from",
+                "layers with random weights have to be trained like the others",
+                option=flag,
+            )
 
 
 def parse_class_weights(given: list[str]) -> dict[str, float] | None:

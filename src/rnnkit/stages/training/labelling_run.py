@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
+from rnnkit.json_types import JsonMapping
 from rnnkit.stages.training import language_model_inputs
-from rnnkit.stages.training.labelling_options import TrainClassifierOptions, TrainTaggerOptions, parse_class_weights
+from rnnkit.stages.training.labelling_options import (
+    TrainClassifierOptions,
+    TrainTaggerOptions,
+    apply_preset,
+    parse_class_weights,
+)
 from rnnkit.stages.training.run_folder import TrainedModel
 from rnnkit.stages.training.training_inputs import PretrainedEmbeddings, TrainingInputs, check_match
 from rnnkit.stages.training.training_run import TrainingComponents, TrainingRun
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
     from rnnkit.training.optimizer import OptimizerSettings
 
 Options = TrainTaggerOptions | TrainClassifierOptions
+OptionsT = TypeVar("OptionsT", TrainTaggerOptions, TrainClassifierOptions)
 Run = TrainingRun[TrainTaggerOptions] | TrainingRun[TrainClassifierOptions]
 
 HASHED_NGRAMS = 50_000
@@ -80,6 +87,22 @@ def open_labelled(options: Options, task: str) -> TrainingInputs[LabelledData]:
     return TrainingInputs(data, paths, tokenizer, digests)
 
 
+def complete_options(options: OptionsT, preset: JsonMapping) -> OptionsT:
+    """Return the options of a new run with those that were not given, from a language model or from the preset.
+
+    Raises:
+        UsageError: Options cannot be combined, or contradict the language model of --init-from.
+        DataError: --init-from names no model directory.
+        ArtefactError: It is an n-gram model, or reads from right to left.
+        FormatError: It is damaged.
+    """
+    from rnnkit.stages.training.language_model_start import adopt_shape
+
+    options = apply_preset(adopt_shape(options), preset)
+    embeddings_of(options).check(False, options.init_from)
+    return options
+
+
 def embeddings_of(options: Options) -> PretrainedEmbeddings:
     """Return the word vectors that initialize the embeddings."""
     return PretrainedEmbeddings(tuple(options.embeddings), options.freeze_embeddings, True, options.repair)
@@ -91,6 +114,7 @@ def build_labeller(run: Run, inputs: TrainingInputs[LabelledData]) -> TrainingCo
     from rnnkit.evaluation.labelling_validation import make_labelling_validation
     from rnnkit.models.labelling.labelling_store import character_features
     from rnnkit.nn.device import MIN_HIDDEN_FOR_BF16_SEQUENCES, choose_precision
+    from rnnkit.stages.training.language_model_start import make_layerwise
     from rnnkit.training.labelling_task import LabelledBatches, LabellingObjective, LabellingTask
     from rnnkit.training.optimizer import NetworkOptimizer
 
@@ -100,17 +124,18 @@ def build_labeller(run: Run, inputs: TrainingInputs[LabelledData]) -> TrainingCo
     table = data.table.with_features(character_features(network.config, model.inventory.alphabet))
     states = language_model_inputs.cache_states(run, data, inputs.tokenizer, model.language_models)
     train, valid = (LabelledBatches(data, split, table, states.splits.get(split)) for split in ("train", "valid"))
-    optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group)
+    batches = StepIterator(BatchSampler([train.lengths()], options.batch_tokens or 1, options.seed), run.shard)
+    layerwise = make_layerwise(network, options, batches.per_epoch)
+    optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group, layerwise)
     precision = choose_precision(
         options.precision, optimizer.device, options.hidden or 0, MIN_HIDDEN_FOR_BF16_SEQUENCES
     )
     weights = _class_weights(options, data.columns, optimizer.device)
     objective = LabellingObjective(options.label_smoothing or 0.0, weights, precision)
-    batches = BatchSampler([train.lengths()], options.batch_tokens or 1, options.seed)
     return TrainingComponents(
         model=TrainedModel(run.directory, network, (data.text,)),
         task=LabellingTask(network, train, objective, optimizer),
-        batches=StepIterator(batches, run.shard),
+        batches=batches,
         validate=make_labelling_validation(network, data, valid, precision, optimizer.ema_weights),
         default_epochs=options.epochs or 1.0,
         vocabulary_size=max(network.config.labels),
@@ -135,6 +160,11 @@ def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
     from rnnkit.models.labelling.labelling_store import LabelInventory
     from rnnkit.models.pretrained_embeddings import load_initial_weights
     from rnnkit.nn.device import choose_device, enable_checkpointing, set_threads
+    from rnnkit.stages.training.language_model_start import (
+        causal_shape_of,
+        copy_from_language_model,
+        is_language_model,
+    )
     from rnnkit.text.vocabulary import Vocabulary
 
     options, data = run.options, inputs.data
@@ -145,6 +175,9 @@ def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
     device = choose_device(options.device)
     language_models = language_model_inputs.open_states(run, device)
     config = _config(options, data, inventory, language_models)
+    shape = causal_shape_of(run)
+    if shape is not None:
+        config = shape.extend(config)
     torch.manual_seed(options.seed)
     network = labelling_store.make_network(data.task, config, inventory)
     network.encoder.set_token_counts(data.token_counts())
@@ -154,7 +187,9 @@ def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
     embeddings = embeddings_of(options)
     if not run.from_checkpoint:
         vocabularies = [Vocabulary.load(path) for path in inputs.vocabularies]
-        if options.init_from is not None:
+        if options.init_from is not None and is_language_model(options.init_from):
+            copy_from_language_model(network, options.init_from, inputs, vocabularies[0], run.listen)
+        elif options.init_from is not None:
             _check_same_labels(options.init_from, inventory)
             language_model_inputs.check_same_language_models(options.init_from, language_models)
             load_initial_weights(network, data.task, options.init_from, vocabularies)
@@ -221,7 +256,7 @@ def _config(
         embedding=options.embedding or 1,
         hidden=options.hidden or 1,
         layers=options.layers or 1,
-        bidirectional=options.bidirectional,
+        bidirectional=bool(options.bidirectional),
         characters=options.characters or "none",  # type: ignore[arg-type]
         alphabet=HASHED_NGRAMS if options.characters == "ngrams" else len(inventory.alphabet),
         character_embedding=options.character_embedding or 1,
@@ -231,7 +266,7 @@ def _config(
         multi_label=any(column.many for column in data.columns) and not any(soft),
         heads=options.heads or 1,
         inner=(options.inner or 0) if options.arch == "transformer" else 0,
-        residual=options.residual,
+        residual=bool(options.residual),
         layer_norm=bool(options.layer_norm),
         dropout=options.dropout or 0.0,
         dropout_embedding=options.dropout_embedding or 0.0,
