@@ -178,7 +178,7 @@ class LabellingEncoder(nn.Module):
                 parameters.extend(norm.parameters())
         if isinstance(layers, TransformerEncoder):
             by_layer[-1].extend(layers.closing.parameters())
-        inputs = [self.embedding, self.projection]
+        inputs: list[nn.Module | None] = [self.embedding, self.projection]
         if not self.config.causal:
             inputs += [self.character_encoder, self.state_projection]
         bottom = [parameter for module in inputs if module is not None for parameter in module.parameters()]
