@@ -118,7 +118,7 @@ def load(settings: Settings, others: float | None) -> str:
     if others is not None and others > DISTURBED:
         found.append("Clock times are disturbed; compare processor times.")
     if old := stale(settings):
-        found.append(f"Measured with another source of rnnkit: {', '.join(old)}.")
+        found.append(f"Parts that were measured with another source of rnnkit or other rivals: {', '.join(old)}.")
     return " ".join(found)
 
 

@@ -183,7 +183,7 @@ def verdicts(results: Results) -> list[str]:
     head = ["system", "mean", f"at least {means[better]:.2f} of {better}", "lowest", "in sampling errors",
             "in errors of seeds", f"above -{ALLOWED_ERRORS}"]  # fmt: skip
     note = (
-        f"Means over {len(results)} corpora: "
+        f"Means over the sets, of which there are {len(results)}: "
         + ", ".join(f"{name} {means[name]:.2f}" for name in rivals)
         + ". Lowest is the corpus with the lowest difference from the better rival on it, in standard errors: of the "
         "test sample of rnnkit, and of the difference over seeds."
@@ -203,6 +203,7 @@ def _reached(results: Results, system: str, rivals: Sequence[str], goal: float) 
     sampling, _, name = min(differences)
     seeds_lowest = min((each[1] for each in differences if not math.isnan(each[1])), default=math.nan)
     return [
-        "yes" if own_mean >= goal else "no", name, f"{sampling:+.2f}", f"{seeds_lowest:+.2f}",
+        "yes" if own_mean >= goal else "no", name, f"{sampling:+.2f}",
+        "-" if math.isnan(seeds_lowest) else f"{seeds_lowest:+.2f}",
         "yes" if sampling >= -ALLOWED_ERRORS else "no",
     ]  # fmt: skip

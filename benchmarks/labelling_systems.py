@@ -20,18 +20,18 @@ from rivals import Environment, environment_python
 
 LABELLERS = Environment(
     name="labellers",
-    distribution="python-crfsuite==0.9.12",
+    distribution="fasttext-numpy2-wheel==0.9.2",  # that of linear_text.py: needs no compiler
     requirements=(
         "numpy==2.4.6",
         "scipy==1.17.1",
         "scikit-learn==1.9.1",
+        "python-crfsuite==0.9.12",
         "spacy==3.8.18",
         "pybind11==3.1.0",
-        "fasttext==0.9.3",  # has no wheels: its C++ is compiled here
     ),
     probe=("-c", "import fasttext, pycrfsuite, sklearn, spacy"),
 )
-RIVALS = ("python-crfsuite", "spacy", "fasttext", "scikit-learn", "numpy")
+RIVALS = ("python-crfsuite", "spacy", "fasttext-numpy2-wheel", "scikit-learn", "numpy")
 """Distributions whose versions are printed."""
 
 RNNKIT, FAST, CRFSUITE, SPACY = "rnnkit", "rnnkit --preset fast", "crfsuite", "spaCy"
@@ -135,15 +135,15 @@ def part_file(settings: Settings, name: str) -> Path:
 
 @cache
 def source_digest() -> str:
-    """Return a digest of rnnkit's source."""
-    root, digest = Path(rnnkit.__file__).parent, hashlib.sha256()
+    """Return a digest of rnnkit's source and of the versions of the rivals."""
+    root, digest = Path(rnnkit.__file__).parent, hashlib.sha256(repr(LABELLERS).encode())
     for path in sorted(root.rglob("*.py")):
         digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
 def stale(settings: Settings) -> list[str]:
-    """Return the names of files of parts that were measured with another source of rnnkit."""
+    """Return the names of files of parts that were measured with another source of rnnkit or other rivals."""
     found = (settings.work / "parts").glob("*.json")
     return sorted(path.stem for path in found if json.loads(path.read_text())["source"] != source_digest())
 

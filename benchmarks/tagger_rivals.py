@@ -112,6 +112,7 @@ def train_crfsuite(job: dict[str, Any]) -> dict[str, Any]:
         tagger = open_crfsuite(path)
         score = score_tags(valid_tags, [tagger.tag(item) for item in valid_items], job["spans"])
         candidates.append({"options": candidate, "valid": round(score, ROUNDING), **spent, "path": path})
+        print(candidates[-1], file=sys.stderr, flush=True)
     best = max(candidates, key=lambda each: each["valid"])
     shutil.copyfile(best["path"], job["model"])
     for each in candidates:
