@@ -21,7 +21,7 @@ from rnnkit.ngrams.ngram_model import BackoffModel
 from rnnkit.ngrams.options import NgramOptions as CountOptions
 from rnnkit.nn import kinds
 from rnnkit.text import special_tokens
-from rnnkit.text.rule_based_tokenizers import WhitespaceTokenizer, WordTokenizer
+from rnnkit.text.rule_based_tokenizers import CharacterTokenizer, WhitespaceTokenizer, WordTokenizer
 from rnnkit.text.tokenizer import Tokenizer
 from rnnkit.text.tokenizer_store import save_tokenizer
 from rnnkit.text.unicode import Normalizer
@@ -146,3 +146,27 @@ def _finish(path: Path, network: nn.Module) -> Path:
     model_weights.save(path / "best.safetensors", model_weights.unique_tensors(network), {"step": 1})
     store.write_manifest(path, {}, {}, {}, finished=True)
     return path
+
+
+ALPHABET = ("▁", "e", "a", "t", "h", "k", "i", "n", "g", "s", ".", "u", "q", "d", "o", "r")
+"""Characters of `character_model_folder`, the first the most frequent."""
+
+
+def character_model_folder(folder: Path, network: LanguageModelNetwork, characters: Sequence[str] = ALPHABET) -> Path:
+    """The directory of a language model over characters; `network` has `4 + len(characters)` vocabulary entries."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = Vocabulary.from_counts({name: len(characters) - place for place, name in enumerate(characters)})
+    table.save(folder / "vocab.tsv")
+    save_tokenizer(CharacterTokenizer(Normalizer()), folder / "tokenizer")
+    lm_store.create_language_model(folder / "model", network.config, "en", folder / "tokenizer", folder / "vocab.tsv")
+    return _finish(folder / "model", network)
+
+
+def character_models(folder: Path, arch: str = "lstm", **changes: Any) -> list[Path]:
+    """The directories of a forward and a backward language model over `ALPHABET`, of states of size 7 and 6."""
+    size = len(special_tokens.NAMES) + len(ALPHABET)
+    found = []
+    for seed, (direction, embedding) in enumerate((("forward", 7), ("backward", 6)), start=1):
+        network = speaker(arch, seed, size, direction=direction, embedding=embedding, **changes)
+        found.append(character_model_folder(folder / direction, network))
+    return found

@@ -1,6 +1,7 @@
 """The commands of docs/labelling.md run as they are typed, in their order, with training cut to two steps.
 
-Of four models, one tagger and one classifier are trained; the other two are estimated, and not used.
+Of six models, two taggers and a classifier, and the language models of one of them, are trained; the other two are
+estimated, and not used.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .conftest import Run
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "labelling.md"
 SHORT = ("--max-steps", "2", "--validate-every", "2", "--hidden", "8", "--embedding", "8", "--character-hidden", "8")
+SHORT_LM = ("--max-steps", "2", "--validate-every", "2", "--hidden", "8", "--embedding", "8")
 UNTRAINED = ("work/names", "work/writer")
 
 
@@ -57,8 +59,14 @@ def test_all_commands_run(run: Run, tmp_path: Path) -> None:
             continue
         words = list(words_of(line))
         is_trained = words[-1] not in UNTRAINED
+        if "--tune-seconds" in words:
+            words[words.index("--tune-seconds") + 1] = "0.01"
         if words[0] == "train":
             words += SHORT if is_trained else ["--dry-run"]
+        elif words[0] == "train-tagger":
+            words += SHORT
+        elif words[0] == "train-lm":
+            words += SHORT_LM
         elif words[0] == "evaluate-labels":
             words += ["--bootstrap-samples", "0"]
         if words[0] in ("decode", "evaluate-labels") and "names" in line:

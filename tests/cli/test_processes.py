@@ -15,7 +15,7 @@ from rnnkit.errors import TrainingError, UsageError
 from rnnkit.io import manifest
 from rnnkit.options import record
 from rnnkit.options.declare import parameters_of
-from rnnkit.stages.training import train_lm, train_lm_options, train_seq2seq_options
+from rnnkit.stages.training import labelling_options, train_lm, train_lm_options, train_seq2seq_options
 from rnnkit.training.distributed import LaunchResult
 
 from .conftest import Run
@@ -119,6 +119,8 @@ def test_processes_are_started_once_and_not_for_an_estimate(monkeypatch: pytest.
     assert processes.processes_to_start(options(tmp_path, resume=True)) == 0, "there is no run"
     seal(tmp_path, 5)
     assert processes.processes_to_start(options(tmp_path, resume=True)) == 5, "as many as the run had"
+    folds = labelling_options.TrainTaggerOptions(output=tmp_path, resume=True, folds=3)
+    assert processes.processes_to_start(folds) == 0, "cross-validation runs in one process"
     be(monkeypatch, 0, 3)
     assert processes.processes_to_start(options(tmp_path, processes=3)) == 0, "this is one of them"
 

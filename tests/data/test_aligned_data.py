@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rnnkit.data import aligned_data
 from rnnkit.data.aligned_data import AlignedData, Padding
 from rnnkit.data.aligned_data_writer import SentenceWriter, SideCounts, SplitCounts, write_data_manifest
 from rnnkit.errors import ArtefactError, DataError, FormatError
@@ -47,6 +48,14 @@ def refused(folder: Path) -> str:
     return str(caught.value)
 
 
+def test_sentences_are_reversed_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aligned_data, "REVERSED_AT_ONCE", 3)
+    corpus = [[4, 5, 6], [], [7], [8, 9], [4, 4, 5, 6], [], [9, 8, 7]]
+    backward = AlignedData.open(made(tmp_path, {"en": corpus})).side("train", "en").reversed()
+    assert backward.ids.dtype == np.uint16
+    assert [backward[number].tolist() for number in range(7)] == [[*ids[::-1], EOS] for ids in corpus]
+
+
 @given(SENTENCES, st.sampled_from([None, Padding(6, "left"), Padding(6, "right"), Padding(9, "left")]))
 def test_written_and_read_are_equal(
     tmp_path_factory: pytest.TempPathFactory, corpus: Corpus, padding: Padding | None
@@ -55,6 +64,8 @@ def test_written_and_read_are_equal(
     sentences = data.side("train", "en")
     assert [sentences[number].tolist() for number in range(len(sentences))] == [[*ids, EOS] for ids in corpus]
     assert sentences.lengths().tolist() == [len(ids) + 1 for ids in corpus]
+    backward = sentences.reversed()
+    assert [backward[number].tolist() for number in range(len(corpus))] == [[*ids[::-1], EOS] for ids in corpus]
     if padding is not None:
         rows = sentences.ids.reshape(-1, padding.length)
         assert len(rows) == len(corpus)

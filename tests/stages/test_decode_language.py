@@ -11,6 +11,7 @@ import torch
 from tests.raising import raises
 from tests.tiny_models import counts, counts_folder, filler, filler_folder, speaker, speaker_folder
 
+from rnnkit.api.language_modeling import LanguageModel
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, Note, Status
 from rnnkit.stages.inference import decode
@@ -48,6 +49,14 @@ def test_each_prompt_is_continued(folders: dict[str, Path], tmp_path: Path, kind
     assert any(line != prompt for prompt, line in zip(PROMPTS, lines, strict=True))
     behind = decoded(folders[kind], PROMPTS, tmp_path, max_length=6, prompt=False)
     assert [line[len(prompt) :].strip() for prompt, line in zip(PROMPTS, lines, strict=True)] == behind
+
+
+def test_backward_model_does_not_generate(tmp_path: Path) -> None:
+    folder = speaker_folder(tmp_path, speaker("lstm", direction="backward"))
+    with raises(UsageError, f"{folder} is a backward language model and cannot generate text"):
+        decoded(folder, PROMPTS, tmp_path)
+    with raises(UsageError, "cannot generate text"):
+        LanguageModel.load(folder).generate(["the king"])
 
 
 @pytest.mark.parametrize("kind", ["lstm", "ngram"])

@@ -113,6 +113,35 @@ def test_block_size_does_not_affect_scores(
     np.testing.assert_allclose([line.score.log_p for line in scored(wanted)[0]], expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("context", ["stream", "line"])
+@pytest.mark.parametrize("extra", [{}, {**CACHE, "cache_flatness": 0.5}], ids=["plain", "cache"])
+def test_backward_model_scores_reversed_lines(
+    folders: dict[str, Path], tmp_path: Path, context: str, extra: dict[str, Any]
+) -> None:
+    """The same weights, read forward, give reversed lines the same scores, token by token."""
+    mirrored = tmp_path / "mirrored.txt"
+    mirrored.write_text("".join(f"{' '.join(line.split()[::-1])}\n" for line in LINES), encoding="utf-8")
+    lines = {}
+    for direction, text in (("backward", folders["test"]), ("forward", mirrored)):
+        network = tiny_models.speaker(context=context, direction=direction)
+        model = tiny_models.speaker_folder(tmp_path / direction, network, "spaces")
+        lines[direction], _ = scored(replace(options(folders, tokens=True, **extra), model=model, files=[text]))
+    for line, other in zip(lines["backward"], lines["forward"], strict=True):
+        assert line.tokens is not None and other.tokens is not None
+        *words, eos = other.tokens
+        expected = [*words[::-1], eos]
+        assert [token.text for token in line.tokens] == [token.text for token in expected]
+        log_probs = [token.log_p for token in expected]
+        np.testing.assert_allclose([token.log_p for token in line.tokens], log_probs, rtol=1e-5)
+
+
+def test_models_of_two_directions_cannot_be_mixed(folders: dict[str, Path], tmp_path: Path) -> None:
+    backward = tiny_models.speaker_folder(tmp_path / "b", tiny_models.speaker(direction="backward"), "spaces")
+    mixed = options(folders, "counts", interpolate=[f"{backward}:0.5"])
+    with raises(ArtefactError, f"{folders['counts']} and {backward} read in different directions"):
+        scored(mixed)
+
+
 def test_tokens_add_up_to_their_line(folders: dict[str, Path]) -> None:
     lines, _ = scored(options(folders, tokens=True))
     for line in lines:

@@ -176,7 +176,7 @@ def test_metrics_have_the_loss_of_the_curve(work: Path, tmp_path: Path) -> None:
     ("changes", "option"),
     [
         ({"hidden": 13}, "--hidden"),
-        ({"character_hidden": 5}, "--character-hidden"),
+        ({"characters": "lstm", "character_hidden": 5}, "--character-hidden"),
         ({"arch": "transformer", "hidden": 10, "heads": 4}, "--hidden"),
         ({"arch": "mingru", "weight_drop": 0.1}, "--weight-drop"),
         ({"class_weights": ["X"]}, "--class-weights"),

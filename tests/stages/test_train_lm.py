@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.raising import raises
 from tests.workspaces import make_text_workspace, make_workspace
 
-from rnnkit.errors import ArtefactError, ConfigError, DataError, TrainingError, UsageError
+from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, TrainingError, UsageError
 from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.io import manifest
-from rnnkit.stages.text import align, align_options
+from rnnkit.models import lm_store, model_weights
+from rnnkit.stages.text import align, align_options, vocab
 from rnnkit.stages.training import train, train_embeddings, train_lm
 from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainingResult
 from rnnkit.stages.training.train_embeddings_options import TrainEmbeddingsOptions
@@ -71,6 +74,48 @@ def test_training_reduces_the_loss(work: Path, tmp_path: Path) -> None:
     notes = [event.text for event in heard if isinstance(event, Note)]
     assert notes[0].startswith("lstm en: ")
     assert any("perplexity" in note for note in notes)
+
+
+def encoded_elsewhere(work: Path, folder: Path, mirrored: bool) -> Path:
+    """Data without a tokenizer, of the tokens of a workspace, optionally with each line right to left."""
+    files = {}
+    for split in ("train", "valid"):
+        lines = [line.split() for line in (work / "tokens" / f"{split}.en.tok").read_text().splitlines()]
+        files[split] = folder / f"{split}.txt"
+        files[split].write_text("".join(f"{' '.join(line[::-1] if mirrored else line)}\n" for line in lines))
+    vocab.run(vocab.VocabOptions(files=[files["train"]], output=folder / "vocab.tsv"))
+    align.run(
+        align_options.AlignOptions(
+            train=[files["train"]], valid=[files["valid"]], vocab=[folder / "vocab.tsv"], output=folder / "data"
+        )
+    )
+    return folder
+
+
+@pytest.mark.parametrize("context", ["stream", "line"])
+def test_backward_model_is_a_forward_model_of_reversed_lines(work: Path, tmp_path: Path, context: str) -> None:
+    models = []
+    for direction in ("backward", "forward"):
+        (tmp_path / direction).mkdir()
+        here = encoded_elsewhere(work, tmp_path / direction, mirrored=direction == "forward")
+        inputs: dict[str, Any] = {"data": here / "data", "vocab": [here / "vocab.tsv"]}
+        models.append(trained(here, here / "model", direction=direction, context=context, **inputs))
+        config = json.loads((here / "model" / "config.json").read_text())
+        assert config["network"]["direction"] == direction
+    assert models[0].scores == models[1].scores
+    tensors = [model_weights.load(result.model / "best.safetensors")[0] for result in models]
+    for name, tensor in tensors[0].items():
+        assert torch.equal(tensor, tensors[1][name]), name
+
+
+def test_older_models_are_forward(model: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "model"
+    shutil.copytree(model, copy)
+    document = json.loads((copy / "config.json").read_text())
+    del document["network"]["direction"]
+    (copy / "config.json").write_text(json.dumps(document))
+    network = lm_store.load_language_model(copy, "best", torch.device("cpu")).network
+    assert network.config.direction == "forward"
 
 
 @pytest.mark.parametrize("arch", ["rnn", "gru", "mingru", "transformer"])
@@ -151,6 +196,8 @@ def test_the_awd_preset_takes_its_first_steps_here(work: Path, tmp_path: Path) -
     ("changes", "option", "values"),
     [
         ({"bidirectional": True}, "--bidirectional", ["--cloze"]),
+        ({"direction": "backward", "cloze": True}, "--direction", ["--cloze"]),
+        ({"direction": "backward", "arch": "ngram"}, "--direction", ["--arch ngram"]),
         ({"cloze": True, "arch": "transformer"}, "--cloze", ["--arch transformer"]),
         ({"arch": "transformer", "embedding": 8, "hidden": 12}, "--embedding", ["(8)", "--hidden (12)"]),
         (
@@ -199,30 +246,12 @@ def test_padded_data_is_read_without_its_padding(work: Path, tmp_path: Path) -> 
 
 
 def test_text_tokenized_elsewhere_trains_without_a_tokenizer(work: Path, tmp_path: Path) -> None:
-    from rnnkit.stages.text import vocab
-
-    files = {}
-    for split in ("train", "valid"):
-        files[split] = tmp_path / f"{split}.txt"
-        files[split].write_text((work / "tokens" / f"{split}.en.tok").read_text())
-    vocab.run(vocab.VocabOptions(files=[files["train"]], output=tmp_path / "vocab.tsv"))
-    align.run(
-        align_options.AlignOptions(
-            train=[files["train"]], valid=[files["valid"]], vocab=[tmp_path / "vocab.tsv"], output=tmp_path / "data"
-        )
-    )
+    encoded_elsewhere(work, tmp_path, mirrored=False)
     result = trained(tmp_path, tmp_path / "model", data=tmp_path / "data", vocab=[tmp_path / "vocab.tsv"], max_steps=8)
     assert not (result.model / "tokenizer").exists()
 
 
 def test_the_last_weights_can_be_used_and_damage_is_seen(model: Path, tmp_path: Path) -> None:
-    import shutil
-
-    import torch
-
-    from rnnkit.errors import FormatError
-    from rnnkit.models import lm_store
-
     copy = tmp_path / "copy"
     shutil.copytree(model, copy)
     assert lm_store.load_language_model(copy, "last", torch.device("cpu")).network.config.hidden == 12

@@ -19,6 +19,7 @@ from rnnkit.errors import Interrupted, TrainingError
 from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.training import checkpoint
 from rnnkit.training.checkpoint import Arrays
+from rnnkit.training.hyperparameter_search import HALVED, OUT_OF_TIME, STOPPED, SuccessiveHalving, TrialLimit
 from rnnkit.training.schedules import Schedule
 from rnnkit.training.signals import StopRequest
 from rnnkit.training.task import LossScaling, StepReport, Validation
@@ -71,7 +72,13 @@ class Sum:
         self.kept.append((name, facts["step"]))
 
 
-def make(folder: Path, scores: list[float] | None = None, heard: list[Event] | None = None, **plan: Any) -> Any:
+def make(
+    folder: Path,
+    scores: list[float] | None = None,
+    heard: list[Event] | None = None,
+    limit: TrialLimit | None = None,
+    **plan: Any,
+) -> Any:
     folder.mkdir(exist_ok=True)
     task = Sum()
     remaining = iter(scores or [])
@@ -85,7 +92,8 @@ def make(folder: Path, scores: list[float] | None = None, heard: list[Event] | N
     settings = {"steps": 12, "validate_every": 4, "report_every": 3, "save_seconds": 1e9, **plan}
     listen = heard.append if heard is not None else lambda event: None
     schedule = Schedule("plateau", peak=1.0, warmup=3, total=12, plateau_patience=1)
-    return task, Trainer(task, Numbers(), schedule, TrainingPlan(**settings), validate, TrainingContext(folder, listen))
+    context = TrainingContext(folder, listen, limit=limit)
+    return task, Trainer(task, Numbers(), schedule, TrainingPlan(**settings), validate, context)
 
 
 def test_a_run_keeps_the_best_weights(tmp_path: Path) -> None:
@@ -164,6 +172,45 @@ def test_a_resumed_run_equals_one_never_interrupted(tmp_path: Path, stop_at: int
         if "validation" in record
     ]
     assert steps == [4, 8, 12]
+
+
+@pytest.mark.parametrize("why", [OUT_OF_TIME, HALVED, STOPPED])
+def test_a_trial_ends_early_and_can_be_resumed(tmp_path: Path, why: str) -> None:
+    whole_task, whole = make(tmp_path / "whole", [1.0, 0.5, 0.2])
+    whole.run()
+    halving, seconds = SuccessiveHalving(), [0.0]
+    limit = TrialLimit(10.0, halving if why == HALVED else None, clock=lambda: seconds[0])
+    for _ in range(2):
+        halving.continues(0, 2.0)
+    task, trainer = make(tmp_path / "cut", [1.0, 0.7], limit=limit)
+
+    def before_step(batch: int) -> None:
+        if batch == 6 and why == OUT_OF_TIME:
+            seconds[0] = 10.0
+        if batch == 6 and why == STOPPED:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    task.before_step = before_step
+    counters = trainer.run()
+    assert counters.step == {OUT_OF_TIME: 6, HALVED: 4, STOPPED: 6}[why]
+    assert (counters.done, counters.best_step, limit.ending, limit.score) == (False, 4, why, 1.0)
+    task, trainer = make(tmp_path / "cut", [0.5, 0.2])
+    trainer.resume()
+    assert trainer.run().step == 12
+    assert task.value.tobytes() == whole_task.value.tobytes()
+
+
+def test_a_trial_without_a_validation_is_interrupted(tmp_path: Path) -> None:
+    task, trainer = make(tmp_path, limit=TrialLimit(math.inf))
+    task.before_step = lambda batch: os.kill(os.getpid(), signal.SIGTERM) if batch == 2 else None
+    with pytest.raises(Interrupted):
+        trainer.run()
+
+
+def test_a_trial_without_time_takes_a_step_and_is_validated(tmp_path: Path) -> None:
+    _, trainer = make(tmp_path, [3.0], limit=TrialLimit(0.0))
+    counters = trainer.run()
+    assert (counters.step, counters.best_step, counters.best_score) == (1, 1, 3.0)
 
 
 def test_a_finished_run_that_is_resumed_does_nothing(tmp_path: Path) -> None:

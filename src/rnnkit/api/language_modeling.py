@@ -128,7 +128,7 @@ class LanguageModel:
 
         Raises:
             TypeError: `prompts` is a string.
-            UsageError: An option is out of bounds.
+            UsageError: An option is out of bounds, or the model is a backward one.
 
         Example:
             >>> model = rnnkit.load("work/lm")
@@ -155,6 +155,7 @@ class LanguageModel:
             ngrams = scorer.ngrams
             return TextGenerator(lambda prompts: NgramPrompts(ngrams, prompts), scorer.vocabulary, scorer.tokenizer)
         network = scorer.network
+        lm_store.check_generates(scorer.folder, network.config)
         return TextGenerator(lambda prompts: NeuralPrompts(network, prompts), scorer.vocabulary, scorer.tokenizer)
 
 

@@ -16,6 +16,8 @@ from rnnkit.options.declare import check, parameters_of
 if TYPE_CHECKING:
     from rnnkit.evaluation.translation_metrics import MetricScore
     from rnnkit.stages.outputs import Options
+    from rnnkit.stages.training.cross_validation import CrossValidationResult
+    from rnnkit.stages.training.label_search import SearchResult
     from rnnkit.stages.training.labelling_options import TrainClassifierOptions, TrainTaggerOptions
     from rnnkit.stages.training.linear_classifier_run import LinearTrainingResult
     from rnnkit.stages.training.run_folder import NgramTrainingCost, NgramTrainingResult, TrainingResult
@@ -68,7 +70,9 @@ def train_embeddings(
     return command.run(_checked(options), listen)
 
 
-def train_tagger(options: TrainTaggerOptions, listen: Listener = null_listener) -> TrainingResult | CostEstimate:
+def train_tagger(
+    options: TrainTaggerOptions, listen: Listener = null_listener
+) -> TrainingResult | CostEstimate | SearchResult | CrossValidationResult:
     """Train a tagger, as `rnnkit train-tagger`; arguments and errors as for `train_seq2seq`."""
     from rnnkit.stages.training import train_tagger as command
 
@@ -77,7 +81,7 @@ def train_tagger(options: TrainTaggerOptions, listen: Listener = null_listener) 
 
 def train_classifier(
     options: TrainClassifierOptions, listen: Listener = null_listener
-) -> TrainingResult | CostEstimate | LinearTrainingResult:
+) -> TrainingResult | CostEstimate | LinearTrainingResult | SearchResult | CrossValidationResult:
     """Train a text classifier, as `rnnkit train-classifier`; arguments and errors as for `train_seq2seq`."""
     from rnnkit.stages.training import train_classifier as command
 

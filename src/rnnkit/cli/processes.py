@@ -33,8 +33,9 @@ _ERRORS = "TORCHELASTIC_ERROR_FILE"
 
 def processes_to_start(options: TrainingOptions) -> int:
     """The number of processes to start; 0 if this is one of them already, or nothing is trained."""
-    if options.dry_run or rank_from_environment().world_size > 1:
-        return 0
+    is_cross_validation = bool(getattr(options, "folds", False))
+    if options.dry_run or is_cross_validation or rank_from_environment().world_size > 1:
+        return 0  # cross-validation refuses several processes, and its directory is not that of a model
     processes = options.processes
     if options.resume and processes == 1:
         processes = _processes_of(_folder(options))

@@ -120,6 +120,8 @@ OPTIONS = {
     "min-ngram": "minn min-n",
     "max-ngram": "maxn max-n",
     "buckets": "bucket",
+    "tune-seconds": "autotune-duration autotune",
+    "folds": "k-fold kfold cv n-folds num-folds n-splits cross-validation",
     "prune": "gtmin gt3min",
     "interpolate": "mix-lm lm",
     "fusion": "lm-path language-model lm-model lm-weight",

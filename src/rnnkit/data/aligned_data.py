@@ -34,6 +34,22 @@ VERSION: Final = 1
 PARALLEL: Final = "parallel"
 TEXT: Final = "text"
 
+REVERSED_AT_ONCE = 4096
+"""Sentences reversed at once; bounds the memory of their positions."""
+
+
+def reversed_positions(offsets: IntArray) -> IntArray:
+    """Return the positions of the tokens with each sentence right to left and its EOS last, (tokens,).
+
+    The order is its own inverse.
+
+    Args:
+        offsets: Start of each sentence, and the end of the last; every sentence ends with EOS.
+    """
+    positions = np.repeat(offsets[:-1] + offsets[1:] - 2, np.diff(offsets)) - np.arange(offsets[0], offsets[-1])
+    positions[offsets[1:] - 1 - offsets[0]] = offsets[1:] - 1
+    return positions
+
 
 @dataclass(frozen=True)
 class Padding:
@@ -83,6 +99,19 @@ class SentenceDataset:
     def stream(self) -> IntArray:
         """Return all sentences concatenated, with EOS and without PAD; memory-mapped unless the data is padded."""
         return self.ids[self.ids != PAD] if self.padded else self.ids
+
+    def reversed(self) -> SentenceDataset:
+        """Return the sentences right to left, as a backward language model reads them; a copy in memory.
+
+        EOS stays at the end of each sentence; the copy has no PAD.
+        """
+        offsets = np.concatenate(([0], np.cumsum(self.lengths(), dtype=np.int64)))
+        stream = self.stream()
+        ids = np.empty(len(stream), stream.dtype)
+        for start in range(0, len(self), REVERSED_AT_ONCE):
+            block = offsets[start : start + REVERSED_AT_ONCE + 1]
+            ids[block[0] : block[-1]] = stream[reversed_positions(block)]
+        return SentenceDataset(ids, offsets)
 
     def lengths(self) -> IntArray:
         """Return the length of each sentence, including EOS but not PAD; int64, (sentences,)."""

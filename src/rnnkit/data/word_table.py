@@ -126,6 +126,8 @@ class WordBatch:
         features: Characters or n-grams of `rows_W`; None if the network has none.
         end_BT: Index of the last token of each word, (B, words); None if every word is one token.
         word_length_B: Words of each sentence.
+        position_BS: For each token, the position of its word in the sentence; None if every word is one token.
+        states_BTD: States of language models for each word, padded with 0; None if the network has none.
     """
 
     token_BS: Ids
@@ -135,6 +137,8 @@ class WordBatch:
     features: SparseRows | None
     end_BT: Ids | None
     word_length_B: Ids
+    position_BS: Ids | None = None
+    states_BTD: NDArray[np.float16] | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,9 @@ class WordTable:
         end_N = pieces.offsets[1:] - 1 - offsets[sentence_N]
         end_BT = SparseRows(end_N, np.concatenate(([0], np.cumsum(word_length_B)))).pad()
         token_BS = SparseRows(pieces.values, offsets).pad()
-        return WordBatch(token_BS, length_B, word_BS, rows_W, features, end_BT, word_length_B)
+        position_N = np.concatenate([np.arange(length) for length in word_length_B])
+        position_BS = SparseRows(np.repeat(position_N, piece_N), offsets).pad()
+        return WordBatch(token_BS, length_B, word_BS, rows_W, features, end_BT, word_length_B, position_BS)
 
 
 def unknown_tokens(tokens: Sequence[int]) -> Sequence[int]:

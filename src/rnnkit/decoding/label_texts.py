@@ -1,7 +1,7 @@
 """Labelling of raw text: the tags of the words of each line, or the labels of the line.
 
 A tagger labels the words of a line, which are separated by blanks; with `LabelTextOptions.raw` the line is split into
-words and punctuation marks first. A classifier reads the tokens of its tokenizer. Words are encoded once and cached.
+words and punctuation marks first. A classifier reads the tokens of its tokenizer.
 
 `label_lines` streams over the input in blocks; within a block, lines are sorted into batches of similar length. An
 ensemble averages probabilities; taggers with a CRF average scores and transitions instead, so that the result is a
@@ -13,6 +13,7 @@ Shapes: B batch, T words, C labels, K best.
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,28 +21,23 @@ from itertools import islice
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnkit.data.batch_sampler import plan_epoch
 from rnnkit.data.label_parsing import split_words
-from rnnkit.data.word_table import SparseRows, WordBatch, WordTable, unknown_tokens
+from rnnkit.data.word_table import WordBatch
+from rnnkit.decoding.word_cache import WordCache
 from rnnkit.errors import ArtefactError
-from rnnkit.models.labelling.labelling_encoder import LabellingConfig
-from rnnkit.models.labelling.labelling_store import LoadedLabeller, character_features
+from rnnkit.models.labelling.labelling_store import LoadedLabeller
 from rnnkit.models.labelling.linear_store import LinearClassifier
 from rnnkit.models.labelling.tagger import TaggerNetwork
 from rnnkit.models.labelling.text_classifier import ClassifierNetwork
 from rnnkit.nn.crf import LinearChainCRF
 from rnnkit.text.rule_based_tokenizers import JOINER, WordTokenizer
-from rnnkit.text.special_tokens import EOS, NAMES
 from rnnkit.text.unicode import Normalizer
 
 BLOCK_LINES = 1000
 """Lines read before the first is written: enough to form batches of similar length."""
-
-MAX_CACHED_WORDS = 1 << 18
-"""Words whose encoding is kept; about 100 bytes each."""
 
 BATCH_TOKENS = 4096
 """Tokens per batch, padding included."""
@@ -111,54 +107,6 @@ class LabelledText:
     attention: tuple[float, ...] = ()
 
 
-class WordCache:
-    """Encodes words for a model, each distinct word once.
-
-    Args:
-        model: The model.
-    """
-
-    def __init__(self, model: LoadedLabeller) -> None:
-        self._ids = model.vocabulary.ids
-        self._tokenizer = model.tokenizer if model.is_tagger else None
-        config = model.network.config
-        assert isinstance(config, LabellingConfig)
-        self._features = character_features(config, model.inventory.alphabet)
-        self._reset()
-
-    def _reset(self) -> None:
-        self._rows: dict[str, int] = {}
-        self._words = [NAMES[EOS]]
-        self._tokens: list[Sequence[int]] = [(EOS,)]
-        self._encoded: list[Sequence[int]] = [] if self._features is None else [self._features("")]
-
-    def encode(self, sentences: Sequence[Sequence[str]]) -> tuple[WordTable, list[NDArray[np.int64]]]:
-        """Return a table of words, and the rows of each sentence with its end."""
-        if len(self._words) > MAX_CACHED_WORDS:
-            self._reset()
-        rows = [[*map(self._row, sentence), 0] for sentence in sentences]
-        used, index = np.unique(np.concatenate([[0], *rows]).astype(np.int64), return_inverse=True)
-        table = WordTable(
-            [self._words[row] for row in used],
-            SparseRows.from_lists(self._tokens[row] for row in used),
-            None if self._features is None else SparseRows.from_lists(self._encoded[row] for row in used),
-        )
-        parts = np.split(index[1:], np.cumsum([len(row) for row in rows])[:-1])
-        return table, parts
-
-    def _row(self, word: str) -> int:
-        row = self._rows.get(word)
-        if row is None:
-            row = self._rows[word] = len(self._words)
-            tokens = [word] if self._tokenizer is None else self._tokenizer.tokenize(word)
-            get, unknown = self._ids.get, unknown_tokens(())[0]
-            self._words.append(word)
-            self._tokens.append(unknown_tokens([get(token, unknown) for token in tokens]))
-            if self._features is not None:
-                self._encoded.append(self._features(word))
-        return row
-
-
 class Labeller:
     """One or several models that label together.
 
@@ -184,13 +132,12 @@ class Labeller:
         self.columns = first.inventory.columns
         self.is_tagger = first.is_tagger
         self._caches = [None if isinstance(model.network, LinearClassifier) else WordCache(model) for model in models]
-        self._cutter = WordTokenizer(Normalizer())
 
     def split(self, model: int, line: str, raw: bool = False) -> list[str]:
         """Split a line into the words of a tagger, or the tokens of a classifier."""
         tokenizer = self.models[model].tokenizer
         if self.is_tagger:
-            return cut_words(self._cutter, line) if raw else split_words(line)
+            return cut_words(_word_tokenizer(), line) if raw else split_words(line)
         return split_words(line) if tokenizer is None else tokenizer.tokenize(line)
 
     @torch.no_grad()
@@ -207,7 +154,7 @@ class Labeller:
         lengths = [np.array([len(words) + 1 for words in sentences]) for sentences in split]
         found: list[LabelledText | None] = [None] * len(lines)
         for batch in plan_epoch(lengths, options.batch_tokens, seed=0, epoch=0):
-            inputs = [None if each is None else each[0].batch([each[1][row] for row in batch]) for each in encoded]
+            inputs = [None if each is None else each.batch(batch) for each in encoded]
             if self.is_tagger:
                 labelled = self._tag(inputs, options)
             else:
@@ -294,6 +241,11 @@ class Labeller:
             return torch.from_numpy(network.threshold_C)
         assert isinstance(network, ClassifierNetwork)
         return network.thresholds(output)
+
+
+@functools.cache
+def _word_tokenizer() -> WordTokenizer:
+    return WordTokenizer(Normalizer())
 
 
 def cut_words(tokenizer: WordTokenizer, line: str) -> list[str]:

@@ -244,6 +244,7 @@ def _open_language_model(
         weight_V = vocabulary_mapping.token_frequencies(vocabulary, counts.unigrams())
         return lambda sentences: NgramPrompts(counts, [()] * sentences), vocabulary, weight_V
     network = lm_store.load_language_model(folder, "best", device).network
+    lm_store.check_generates(folder, network.config)
     return (
         lambda sentences: NeuralPrompts(network, [()] * sentences),
         vocabulary,

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.data.aligned_data import SentenceDataset, reversed_positions
 from rnnkit.errors import ArtefactError
 from rnnkit.events import Listener, Progress, WarningEvent
 from rnnkit.text import special_tokens
@@ -109,19 +109,22 @@ class NeuralComponent:
     Args:
         evaluator: Scores text with the model.
         cache: The cache.
+        backward: Whether it is a backward language model, which reads lines right to left.
     """
 
-    def __init__(self, evaluator: Evaluator, cache: NeuralCache | None = None) -> None:
+    def __init__(self, evaluator: Evaluator, cache: NeuralCache | None = None, backward: bool = False) -> None:
         self._evaluator = evaluator
         self._cache = cache
+        self._backward = backward
 
     def log_probs(self, text: SentenceDataset) -> FloatArray:
-        """Compute ln p: a row for the model, then a row for each flatness of the cache."""
+        """Compute ln p of the tokens in the order of the text: a row for the model, then one per flatness."""
         blocks = []
-        for block in self._evaluator.evaluate(text):
+        for block in self._evaluator.evaluate(text.reversed() if self._backward else text):
             model_1N = block.log_p_N[np.newaxis]
             blocks.append(model_1N if self._cache is None else np.concatenate([model_1N, self._cache.score(block)]))
-        return np.concatenate(blocks, axis=1)
+        log_p_KN = np.concatenate(blocks, axis=1)
+        return log_p_KN[:, reversed_positions(text.offsets)] if self._backward else log_p_KN
 
 
 class NgramComponent:
@@ -181,11 +184,21 @@ def match_models(main: Scorer, other: Scorer, listen: Listener) -> MatchedScorer
         listen: Receives a warning about tokens that only one of them has.
 
     Raises:
-        ArtefactError: The models tokenize differently, or most tokens do not match; both are named.
+        ArtefactError: The models read in different directions or tokenize differently, or most tokens do not match;
+            both are named.
     """
     from rnnkit.text import vocabulary_mapping
 
     names = str(main.folder), str(other.folder)
+    if main.is_backward != other.is_backward:
+        forward, backward = (other, main) if main.is_backward else (main, other)
+        raise ArtefactError(
+            f"{main.folder} and {other.folder} read in different directions",
+            f"{backward.folder} reads lines right to left (`rnnkit train-lm --direction backward`), {forward.folder} "
+            "left to right, so a mixture of their probabilities is not a probability of the line",
+            hint="interpolate models of one direction",
+            path=other.folder,
+        )
     if main.tokenizes and other.tokenizes and main.tokenizer_identity != other.tokenizer_identity:
         raise ArtefactError(
             f"{main.folder} and {other.folder} do not predict the same tokens",
@@ -263,7 +276,8 @@ class Mixture:
         from rnnkit.evaluation.perplexity import make_evaluator
 
         reader = make_evaluator(network) if self.dynamic is None else DynamicEvaluator(network, self.dynamic)
-        return NeuralComponent(reader, None if self.cache_size is None else NeuralCache(self.cache_size, flatnesses))
+        cache = None if self.cache_size is None else NeuralCache(self.cache_size, flatnesses)
+        return NeuralComponent(reader, cache, self.main.is_backward)
 
 
 def _start_plain(scorer: Scorer) -> MixtureComponent:
@@ -271,7 +285,7 @@ def _start_plain(scorer: Scorer) -> MixtureComponent:
     from rnnkit.evaluation.perplexity import make_evaluator
 
     if scorer.network is not None:
-        return NeuralComponent(make_evaluator(scorer.network))
+        return NeuralComponent(make_evaluator(scorer.network), backward=scorer.is_backward)
     return NgramComponent(scorer.ngrams)
 
 

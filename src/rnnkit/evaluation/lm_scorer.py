@@ -73,6 +73,11 @@ class Scorer:
         return self.tokenizer is not None and self.tokenizer.options not in plain
 
     @property
+    def is_backward(self) -> bool:
+        """Whether the model reads lines right to left."""
+        return self.network is not None and self.network.config.direction == "backward"
+
+    @property
     def ngrams(self) -> BackoffModel:
         """The n-gram model. Raises ValueError for a neural model."""
         if self.ngram_model is None:

@@ -272,7 +272,8 @@ def make_lm_validation(
     """
     if not len(sentences.ids):
         raise DataError("the validation split is empty", hint="align the data with a non-empty valid split")
-    text = remove_padding(sentences)
+    backward = network.config.direction == "backward"
+    text = sentences.reversed() if backward else remove_padding(sentences)
 
     def validate(stop: StopRequest) -> Validation | None:
         total = 0.0

@@ -22,13 +22,20 @@ from rnnkit.json_types import JsonMapping
 ARTIFACT_PART: Final = ""
 """In place of a kind: a directory within that of an artifact, such as the text of a run of word vectors."""
 
+_MODEL_FILES: Final = (
+    "config.json", "labels.json", "words.txt", "README.md", "curve.png", "metrics.jsonl", "trials.jsonl",
+    "ngrams.safetensors", "best.safetensors", "average.safetensors", "vocab.tsv", "vocab.*.tsv", "vocab.tsv.meta.json",
+    "vocab.*.tsv.meta.json",
+    "tokenizer/meta.json", "tokenizer/model.spm", "snapshots/step-*.safetensors", "last/meta.json",
+    "last/state.json", "last/*.safetensors", "language-models/*/config.json", "language-models/*/vocab.tsv",
+    "language-models/*/vocab.tsv.meta.json", "language-models/*/best.safetensors", "language-models/*/meta.json",
+    "language-models/*/tokenizer/meta.json", "states/*.npy", "states/*.npy.partial",
+)  # fmt: skip
+
 RUN_FILES: Final = {
-    "model": (
-        "config.json", "labels.json", "words.txt", "README.md", "curve.png", "metrics.jsonl", "ngrams.safetensors",
-        "best.safetensors", "average.safetensors", "vocab.tsv", "vocab.*.tsv", "vocab.tsv.meta.json",
-        "vocab.*.tsv.meta.json",
-        "tokenizer/meta.json", "tokenizer/model.spm", "snapshots/step-*.safetensors", "last/meta.json",
-        "last/state.json", "last/*.safetensors",
+    "model": _MODEL_FILES,
+    "cross-validation": (
+        "folds.json", "predictions.*", *(f"fold-*/{name}" for name in (*_MODEL_FILES, "meta.json")),
     ),
     "vectors": (
         "vocab.tsv", "vectors.npy", "contexts.npy", "subwords.npy", "metrics.jsonl", "text/*.npy", "new/*.npy",

@@ -34,6 +34,7 @@ CREATION_HINTS = {
     "links": "`rnnkit align-words` creates them",
     "shortlist": "`rnnkit align-words --shortlist DIR` creates it",
     "model": "`rnnkit train` creates it",
+    "cross-validation": "`rnnkit train --folds 5` creates it",
     "vectors": "`rnnkit train-embeddings` creates them, `rnnkit convert-embeddings` imports them",
 }
 """How to create each kind of artifact."""
@@ -282,6 +283,11 @@ class Workspace:
     def model(self) -> Path:
         """Model directory."""
         return self.root / "model"
+
+    @property
+    def folds(self) -> Path:
+        """Directory of a cross-validation."""
+        return self.root / "folds"
 
     @property
     def embeddings(self) -> Path:

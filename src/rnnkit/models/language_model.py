@@ -11,6 +11,8 @@ for all time steps.
 The text is either one endless stream, `… w w </s> w w w </s> …`, or separate lines that each start from a zero state.
 Both feed `</s>` before the first token, so every token is predicted.
 
+A backward model reads each line right to left: w_1 is the last token of a line, and `</s>` follows the first.
+
 Shapes: B batch, T time, E embedding (or hidden size of the last layer), V vocabulary, N predictions.
 """
 
@@ -27,7 +29,7 @@ from torch import Tensor, nn
 from rnnkit.nn import dropout, losses
 from rnnkit.nn.bidirectional import Layer, make_layer, run_layer
 from rnnkit.nn.device import CheckpointedLayer
-from rnnkit.nn.kinds import LanguageArch, LineContext
+from rnnkit.nn.kinds import Direction, LanguageArch, LineContext
 from rnnkit.nn.losses import Proposal, sampled_loss
 from rnnkit.nn.transformer import TransformerLayer, TransformerSettings
 from rnnkit.text import special_tokens
@@ -55,6 +57,7 @@ class LMConfig:
         residual: Whether to add a recurrent layer's input to its output if their sizes agree; a Transformer always has
             residual connections.
         context: `stream` carries the state from line to line; `line` resets it at every line.
+        direction: `forward` reads lines left to right, `backward` right to left; callers reverse the input.
         heads: Number of attention heads; `transformer` only.
         memory: Context length of a `transformer`, in tokens.
         dropout: Variational dropout before the output layer.
@@ -72,6 +75,7 @@ class LMConfig:
     tied: bool = True
     residual: bool = False
     context: LineContext = "stream"
+    direction: Direction = "forward"
     heads: int = 4
     memory: int = 128
     dropout: float = 0.2

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-from rnnkit.errors import FormatError
+from rnnkit.errors import FormatError, UsageError
 from rnnkit.json_types import JsonMapping
 from rnnkit.models import model_weights, store
 from rnnkit.models.language_model import LanguageModelNetwork, LMConfig
@@ -88,6 +88,17 @@ def load_language_model(folder: Path, checkpoint: str, device: torch.device) -> 
     return load_network(
         folder, store.LANGUAGE_MODEL, lambda shape: LanguageModelNetwork(LMConfig(**shape)), checkpoint, device
     )
+
+
+def check_generates(folder: Path, config: LMConfig) -> None:
+    """Raise UsageError for a backward language model, which cannot continue a line."""
+    if config.direction == "backward":
+        raise UsageError(
+            f"{folder} is a backward language model and cannot generate text",
+            "it predicts the tokens of a line from right to left (`rnnkit train-lm --direction backward`)",
+            hint="use a forward language model; a backward one scores text, and taggers and text classifiers read it",
+            path=folder,
+        )
 
 
 def load_masked_lm(folder: Path, checkpoint: str, device: torch.device) -> LoadedMaskedLM:

@@ -180,10 +180,11 @@ def load_initial_weights(network: nn.Module, task: str, source: Path, vocabulari
 
 def _check_config(own: JsonMapping, other: JsonMapping, source: Path) -> None:
     """Allow only dropout rates and the guided attention head to differ: no weights depend on them."""
+    compared = {key: (_as_json(other.get(key)), _as_json(value)) for key, value in own.items()}
     differing = [
-        f"{key}: {other.get(key)} there, {own[key]} here"
-        for key in own
-        if own[key] != other.get(key) and "drop" not in key and key != "guided_head"
+        f"{key}: {there} there, {here} here"
+        for key, (there, here) in compared.items()
+        if there != here and "drop" not in key and key != "guided_head"
     ]
     if differing:
         raise ConfigError(
@@ -193,3 +194,8 @@ def _check_config(own: JsonMapping, other: JsonMapping, source: Path) -> None:
             path=source,
             option="--init-from",
         )
+
+
+def _as_json(value: object) -> object:
+    """Return a tuple as the list that JSON makes of it."""
+    return list(value) if isinstance(value, tuple) else value

@@ -36,6 +36,12 @@ VERSION = 1
 CONFIG_FILE = "config.json"
 OWN_FILES = artifact_output.RUN_FILES[KIND]
 
+STATES_FOLDER = "states"
+"""Folder of the states of language models for the training texts, which is removed when training has ended."""
+
+UNLISTED_FOLDERS = ("last", STATES_FOLDER)
+"""Folders that the manifest does not list: one has its own, the other is temporary."""
+
 SEQ2SEQ = "sequence-to-sequence"
 LANGUAGE_MODEL = "language-model"
 MASKED_LM = "cloze"
@@ -171,7 +177,9 @@ def write_manifest(
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     # A listed file is removed by --overwrite, so files that a user has put into the directory are not listed.
     listed = [
-        path for path in files if path.parts[0] != "last" and artifact_output.matches_any(path.as_posix(), OWN_FILES)
+        path
+        for path in files
+        if path.parts[0] not in UNLISTED_FOLDERS and artifact_output.matches_any(path.as_posix(), OWN_FILES)
     ]
     names = [path.as_posix() for path in listed if finished or path.suffix not in (".safetensors", ".jsonl", ".png")]
     described = manifest.describe_files(folder, names)
@@ -239,6 +247,9 @@ def _check_config_types(document: JsonMapping) -> None:
     network = document["network"]
     if not isinstance(network, dict) or not isinstance(document["task"], str):
         raise ValueError("network or task has the wrong type")
+    names = network.get("language_models", [])
+    if not isinstance(names, list) or not all(isinstance(n, str) and manifest.is_safe_name(n) for n in names):
+        raise ValueError(f"language models are {str(names)[:80]}")
     for key, value in network.items():
         if isinstance(value, int) and not 0 <= value <= _MAX_CONFIG_VALUE:
             raise ValueError(f"{key} is {value}")

@@ -12,6 +12,7 @@ Cell = Literal["ssru", "mingru"]
 Norm = Literal["pre", "post"]
 Positions = Literal["rotary", "sinusoidal"]
 LineContext = Literal["stream", "line"]
+Direction = Literal["forward", "backward"]
 Attention = Literal["none", "dot", "general", "additive", "multihead", "monotonic", "location"]
 Bridge = Literal["last", "mean"]
 Reset = Literal["after", "inside"]
@@ -36,6 +37,7 @@ CELLS: tuple[Cell, ...] = get_args(Cell)
 NORMS: tuple[Norm, ...] = get_args(Norm)
 POSITIONS: tuple[Positions, ...] = get_args(Positions)
 LINE_CONTEXTS: tuple[LineContext, ...] = get_args(LineContext)
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 ATTENTIONS: tuple[Attention, ...] = get_args(Attention)
 RECURRENT_ATTENTIONS: tuple[Attention, ...] = ("monotonic", "location")
 """Attention kinds that depend on the attention weights of the previous step."""

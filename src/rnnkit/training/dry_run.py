@@ -93,7 +93,8 @@ class CostEstimate:
         checkpoint_bytes: Disk space of `last/` and `best`.
         training_seconds: Time of the training steps.
         validation_seconds: Time of the validations.
-        seconds: Sum of both times.
+        preparation_seconds: Time of computations before the first step.
+        seconds: Sum of these times.
         cores: CPU time available to this process, in cores.
         threads: Number of threads for these cores.
         memory_limit_bytes: Memory limit of this process.
@@ -108,6 +109,7 @@ class CostEstimate:
     checkpoint_bytes: int
     training_seconds: float
     validation_seconds: float
+    preparation_seconds: float
     seconds: float
     cores: float
     threads: int
@@ -125,6 +127,7 @@ def estimate_cost(
     plan: TrainingPlan,
     parameters: int,
     frozen: int,
+    preparation_seconds: float = 0.0,
 ) -> CostEstimate:
     """Estimate the cost of a run from a sample of steps and one validation; the task cannot be used afterwards.
 
@@ -137,6 +140,7 @@ def estimate_cost(
         plan: Length of the run, and intervals.
         parameters: Number of parameters.
         frozen: Number of parameters that are not trained.
+        preparation_seconds: Time of computations before the first step.
     """
     for batch in batches.largest_batches():
         task.step(batch, DRY_RUN_LEARNING_RATE)
@@ -154,7 +158,8 @@ def estimate_cost(
         checkpoint_bytes=4 * (4 * parameters - 2 * frozen),
         training_seconds=training,
         validation_seconds=validation,
-        seconds=training + validation,
+        preparation_seconds=preparation_seconds,
+        seconds=preparation_seconds + training + validation,
         cores=limits.cores,
         threads=limits.threads,
         memory_limit_bytes=limits.memory,

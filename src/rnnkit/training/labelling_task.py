@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.data.labelled_data import TAGGING, LabelledData
+from rnnkit.data.state_cache import StateCache
 from rnnkit.data.word_table import WordBatch, WordTable
 from rnnkit.models.labelling.tagger import TaggerNetwork
 from rnnkit.models.labelling.text_classifier import ClassifierNetwork
@@ -43,10 +44,12 @@ class LabelledBatches:
         data: The data.
         split: Name of the split.
         table: Its table of words, with the features of the network.
+        states: States of language models for the words of the split; None if the network has none.
     """
 
-    def __init__(self, data: LabelledData, split: str, table: WordTable) -> None:
+    def __init__(self, data: LabelledData, split: str, table: WordTable, states: StateCache | None = None) -> None:
         self._table = table
+        self._states = states
         self._texts = data.side(split, data.text)
         self._labels = [data.side(split, column.name) for column in data.columns]
         self._shares = [data.shares(split, column.name) for column in data.columns]
@@ -65,7 +68,8 @@ class LabelledBatches:
 
     def words(self, rows: NDArray[np.int64]) -> WordBatch:
         """Return the words of some texts, by their indices."""
-        return self._table.batch([np.asarray(self._texts[int(row)]) for row in rows])
+        batch = self._table.batch([np.asarray(self._texts[int(row)]) for row in rows])
+        return batch if self._states is None else replace(batch, states_BTD=self._states.batch(rows))
 
     def labels(self, rows: NDArray[np.int64]) -> list[Tensor]:
         """Return the labels of some texts, for each output.

@@ -7,7 +7,7 @@ costs more than a second thread gains. The trainer measures both, and continues 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
@@ -47,6 +47,9 @@ MIN_WORK: Final = 100_000
 RETRY_CHUNKS: Final = 20
 """Chunks after which another number of threads is measured again."""
 
+Continues = Callable[[float, LinearText], bool]
+"""Decides at times whether training continues, by the share of it that is done and the classifier so far."""
+
 TASK: Final = "training"
 """Name of the task in progress events."""
 
@@ -57,6 +60,7 @@ def train_linear_text(
     labels: TextLabels,
     threads: int = 1,
     listen: Listener = null_listener,
+    continues: Continues | None = None,
 ) -> tuple[LinearText, list[float]]:
     """Train a classifier.
 
@@ -66,9 +70,10 @@ def train_linear_text(
         labels: Their labels.
         threads: Number of threads, at most; the result does not depend on it.
         listen: Receives progress.
+        continues: Ends training early when it returns False; it may score texts with the classifier, not change it.
 
     Returns:
-        The classifier, and its mean loss in each epoch, in nats.
+        The classifier, and its mean loss in each epoch, in nats; of the last, over the texts that it has seen.
 
     Raises:
         DataError: There is no text, or a text has not exactly one label.
@@ -78,8 +83,11 @@ def train_linear_text(
     model = init_linear_text(config, texts, labels.count)
     label_ids = labels.labels.values.astype(np.int32)
     features = model.features(texts)._replace(label_start_N1=labels.labels.offsets, labels=label_ids)
-    trainer = _Trainer(model, features, labels, threads)
-    return model, [trainer.run_epoch(epoch, listen) for epoch in range(config.epochs)]
+    trainer = _Trainer(model, features, labels, threads, continues or (lambda share, classifier: True))
+    losses: list[float] = []
+    while len(losses) < config.epochs and not trainer.ended:
+        losses.append(trainer.run_epoch(len(losses), listen))
+    return model, losses
 
 
 class _Trainer:
@@ -90,9 +98,17 @@ class _Trainer:
         features: The training texts.
         labels: Their labels.
         threads: Number of threads, at most.
+        continues: Ends training early when it returns False.
+
+    Attributes:
+        ended: Whether it has.
     """
 
-    def __init__(self, model: LinearText, features: ClassifiedTexts, labels: TextLabels, threads: int) -> None:
+    def __init__(
+        self, model: LinearText, features: ClassifiedTexts, labels: TextLabels, threads: int, continues: Continues
+    ) -> None:
+        self.ended = False
+        self._continues = continues
         self._model, self._features, self._count_N = model, features, count_features(features)
         self._text_weight_N = labels.text_weight_N
         weight_C = np.ones(model.labels) if labels.label_weight_C is None else labels.label_weight_C
@@ -122,6 +138,9 @@ class _Trainer:
                 done, whole = epoch * total + int(words[:last].sum()), config.epochs * total
                 facts = {"loss": f"{loss / last:.4f}"}
                 listen(Progress(TASK, done, whole, "words", facts, finished=done == whole))
+                if not self._continues(done / max(1, whole), self._model):
+                    self.ended = True
+                    return loss / float(last)
         return loss / len(order)
 
     def _run_chunk(self, pool: ThreadPoolExecutor, order: NDArray[np.int64], rates: NDArray[np.float32]) -> float:

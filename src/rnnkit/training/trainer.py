@@ -19,6 +19,7 @@ from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.json_types import JsonMapping, JsonObject
 from rnnkit.training import checkpoint, signals, task
 from rnnkit.training.checkpoint import TrainingCheckpoint
+from rnnkit.training.hyperparameter_search import TrialLimit
 from rnnkit.training.process_group import ProcessGroup
 from rnnkit.training.schedules import Schedule
 from rnnkit.training.task import BatchIterator, MetricsWindow, StepReport, Task, Validate, Validation
@@ -110,11 +111,13 @@ class TrainingContext:
             name gets its final name with the first checkpoint.
         listen: Receives notes, warnings and progress.
         group: Process group of data-parallel training; a single process by default.
+        limit: Ends a trial of a search before its last step; in a single process only. A trial can be resumed.
     """
 
     folder: RunDirectory | Path
     listen: Listener = null_listener
     group: ProcessGroup = field(default_factory=ProcessGroup)
+    limit: TrialLimit | None = None
 
 
 class Trainer(Generic[B]):
@@ -147,6 +150,8 @@ class Trainer(Generic[B]):
         self._validate = validate
         self._listen = context.listen
         self._group = context.group
+        self._limit = context.limit
+        self._ended = False
         self._window = MetricsWindow()
         self._saved_at = time.monotonic()
         self._saved_step = -1
@@ -167,10 +172,10 @@ class Trainer(Generic[B]):
             checkpoint.truncate_metrics(self._folder / checkpoint.METRICS_FILE, self.counters.step)
 
     def run(self) -> TrainingCounters:
-        """Train until the planned number of steps, or until early stopping.
+        """Train until the planned number of steps, or until early stopping, or until the limit of a trial.
 
         Raises:
-            Interrupted: A signal requested to stop; a checkpoint is saved.
+            Interrupted: A signal requested to stop; a checkpoint is saved. A trial with a validation ends instead.
             TrainingError: Training diverged, or the gradient overflows float16 at any loss scale; `last/` and `best`
                 are from earlier steps.
             ArtefactError: A checkpoint could not be written, and the previous one is unchanged; or the directory was
@@ -184,9 +189,10 @@ class Trainer(Generic[B]):
                 self.counters.seconds = time.monotonic() - began
                 if self._validation_due():
                     self._run_validation(stop)
-                if self.counters.done:
+                if not (self.counters.done or self._ended):
+                    self._handle_stop(stop)
+                if self.counters.done or self._ended:
                     break
-                self._handle_stop(stop)
                 self._step()
             self.counters.seconds = time.monotonic() - began
             if self._plan.save_at_end and self._saved_step != self.counters.step:
@@ -215,7 +221,10 @@ class Trainer(Generic[B]):
         signum, due_anywhere = self._group.all_reduce_max(stop.signum, int(due))
         if signum or due_anywhere:
             self.save()
-        if signum:
+        if signum and self._limit is not None and self.counters.best_step:
+            self._limit.interrupt(signum)
+            self._ended = True
+        elif signum:
             raise Interrupted(
                 signum,
                 f"everything is saved in {self._folder} at step {self.counters.step}",
@@ -271,9 +280,12 @@ class Trainer(Generic[B]):
             checkpoint.append_metrics(self._folder / checkpoint.METRICS_FILE, record)
 
     def _validation_due(self) -> bool:
+        due = self._validation_planned() or (self._limit is not None and self._limit.is_over())
+        return due and self.counters.step > self.counters.last_validated_step
+
+    def _validation_planned(self) -> bool:
         step = self.counters.step
-        due = step % self._plan.validate_every == 0 or step >= self._plan.steps
-        return due and step > self.counters.last_validated_step
+        return step % self._plan.validate_every == 0 or step >= self._plan.steps
 
     def _run_validation(self, stop: signals.StopRequest) -> None:
         """Validate, keep the best weights, apply early stopping, and save; nothing if a stop interrupts validation."""
@@ -287,8 +299,9 @@ class Trainer(Generic[B]):
         counters = self.counters
         improved = result.score > counters.best_score
         counters.last_validated_step = counters.step
-        counters.bad_validations = 0 if improved else counters.bad_validations + 1
-        self._schedule.update(improved)
+        if self._validation_planned():  # the last one of a trial out of time is not: a resumed trial lacks it
+            counters.bad_validations = 0 if improved else counters.bad_validations + 1
+            self._schedule.update(improved)
         if self._group.is_main:
             self._folder.check()
         if improved:
@@ -303,6 +316,8 @@ class Trainer(Generic[B]):
         self._append_metrics(record)
         self._report_validation(result, improved, stops_early)
         self.save()
+        share = 1.0 if counters.done else counters.step / self._plan.steps
+        self._ended = self._limit is not None and not self._limit.continues(share, counters.best_score)
 
     def _broadcast_validation(self, stop: signals.StopRequest) -> Validation | None:
         """Validate on rank 0 and broadcast the score, on which all ranks base their next action."""

@@ -1,45 +1,40 @@
 """The encoder that taggers and text classifiers share: embeddings, characters, recurrent or Transformer layers.
 
-    x_s = [E[w_s]; c(w_s)]                      token embedding, and the characters of its word
+    x_s = [E[w_s]; c(w_s); P l(w_s)]            token embedding, characters of its word, states of language models
     h_1 ... h_S = layers(x_1 ... x_S)           bidirectional by default
 
-The character representation c of a word (Ling et al. 2015, arXiv:1508.02096) is one of
+The character representation c of a word (`character_encoder.py`) is computed once for each distinct word of a batch,
+which has half as many of them as words.
 
-    lstm     [forward state at its last character; backward state at its first], of a bidirectional LSTM
-    cnn      max over positions of a convolution (dos Santos and Zadrozny 2014; Ma and Hovy 2016, arXiv:1603.01354)
-    ngrams   mean of the embeddings of its hashed character n-grams (Bojanowski et al. 2017, arXiv:1607.04606)
-
-and is computed once for each distinct word of a batch, which has a quarter as many of them as words.
+The states l of frozen character language models (`language_model_states.py`) are optional. As they are large, they are
+projected by a learned matrix P. All pieces of a word have its characters and its states.
 
 In training, the embedding of a word that occurs n times in the training text is replaced by that of <unk> with
 probability a / (a + n), which trains <unk> and makes the network rely on characters and context (Kiperwasser and
 Goldberg 2016, arXiv:1603.04351).
 
-Shapes: B batch, S tokens, T words, W distinct words of the batch, N characters, E embedding, H hidden.
+Shapes: B batch, S tokens, T words, W distinct words of the batch, E embedding, H hidden, D size of the
+states of language models, P size of their projection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rnnkit.data.word_table import SparseRows, WordBatch
+from rnnkit.data.word_table import WordBatch
 from rnnkit.models.encoder_decoder import Seq2SeqConfig, SourceBatch
+from rnnkit.models.labelling.character_encoder import CharacterEncoder
 from rnnkit.models.recurrent_seq2seq import RecurrentEncoder
 from rnnkit.models.transformer_seq2seq import TransformerEncoder
 from rnnkit.nn import dropout
-from rnnkit.nn.bidirectional import EncoderLayer
 from rnnkit.nn.kinds import CharacterEncoding, LanguageArch, Pooling
 from rnnkit.text import special_tokens
-
-CONVOLUTION_WIDTH = 3
-"""Characters that a filter covers; Ma and Hovy (2016) have the same."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +62,12 @@ class LabellingConfig:
         layer_norm: Whether to normalize the input of every recurrent layer but the first.
         dropout: Variational dropout on the input and the output of every layer.
         dropout_embedding: Embedding dropout: probability of dropping a vocabulary entry from the input.
+        dropout_ngrams: Probability of leaving a character n-gram out of the mean of its word.
         weight_drop: DropConnect probability on the recurrent weights.
         unknown: The constant a of the equation above; 0 keeps all words.
+        language_models: Directions of the language models whose states represent words, in the order of the states.
+        language_model_states: Size of their states for a word, of all together.
+        language_model_projection: Size of the projection of these states.
     """
 
     arch: LanguageArch
@@ -91,13 +90,18 @@ class LabellingConfig:
     layer_norm: bool = False
     dropout: float = 0.4
     dropout_embedding: float = 0.0
+    dropout_ngrams: float = 0.0
     weight_drop: float = 0.0
     unknown: float = 0.25
+    language_models: Sequence[str] = ()
+    language_model_states: int = 0
+    language_model_projection: int = 0
 
     @property
     def input_size(self) -> int:
         """Dimension of the encoder's input."""
-        return self.embedding + (0 if self.characters == "none" else self.character_hidden)
+        characters = 0 if self.characters == "none" else self.character_hidden
+        return self.embedding + characters + (self.language_model_projection if self.language_models else 0)
 
 
 @dataclass(frozen=True)
@@ -111,43 +115,6 @@ class EncodedWords:
 
     state_BTH: Tensor
     length_B: Tensor
-
-
-class CharacterEncoder(nn.Module):
-    """Maps words to vectors by their characters or character n-grams."""
-
-    def __init__(self, config: LabellingConfig) -> None:
-        super().__init__()
-        self.kind = config.characters
-        size, hidden = config.character_embedding, config.character_hidden
-        if self.kind == "ngrams":
-            self.embedding: nn.Module = nn.EmbeddingBag(config.alphabet, hidden, mode="mean")
-            nn.init.normal_(self.embedding.weight, std=hidden**-0.5)
-            return
-        self.embedding = nn.Embedding(config.alphabet, size, padding_idx=special_tokens.PAD)
-        if self.kind == "lstm":
-            self.layer: nn.Module = EncoderLayer("lstm", size, hidden, bidirectional=True)
-        else:
-            self.layer = nn.Conv1d(size, hidden, CONVOLUTION_WIDTH, padding=CONVOLUTION_WIDTH // 2)
-        self.rate = config.dropout
-
-    def forward(self, features: SparseRows) -> Tensor:
-        """Encode words (W, character_hidden), given the ids of their characters or n-grams."""
-        device = next(self.parameters()).device
-        if self.kind == "ngrams":
-            values, offsets = torch.from_numpy(features.values), torch.from_numpy(features.offsets[:-1])
-            return cast(Tensor, self.embedding(values.to(device), offsets.to(device)))
-        character_WN = torch.from_numpy(features.pad()).to(device)
-        length_W = torch.from_numpy(features.lengths()).to(device)
-        x_WNE = dropout.locked_dropout(self.embedding(character_WN), self.rate, self.training)
-        if self.kind == "cnn":
-            mask_WN = character_WN != special_tokens.PAD
-            h_WHN = self.layer(x_WNE.transpose(1, 2)).masked_fill(~mask_WN[:, None], float("-inf"))
-            return cast(Tensor, h_WHN.amax(2).relu())
-        h_WNH, _ = self.layer(x_WNE, length_W)
-        half = h_WNH.shape[2] // 2
-        last_WH = h_WNH[torch.arange(len(h_WNH), device=device), length_W - 1, :half]
-        return torch.cat([last_WH, h_WNH[:, 0, half:]], dim=1)
 
 
 class LabellingEncoder(nn.Module):
@@ -164,10 +131,13 @@ class LabellingEncoder(nn.Module):
         nn.init.normal_(self.embedding.weight, std=config.embedding**-0.5)
         with torch.no_grad():
             self.embedding.weight[special_tokens.PAD] = 0
-        self.character_encoder = None if config.characters == "none" else CharacterEncoder(config)
+        self.character_encoder = None if config.characters == "none" else _character_encoder(config)
         shape = _encoder_config(config)
         self.projection = None if config.arch != "transformer" else nn.Linear(config.input_size, config.hidden)
         self.layers = TransformerEncoder(shape) if config.arch == "transformer" else RecurrentEncoder(shape)
+        self.state_projection = None
+        if config.language_models:
+            self.state_projection = nn.Linear(config.language_model_states, config.language_model_projection)
         self._unknown_rate_V: Tensor | None = None
 
     def set_token_counts(self, counts_V: NDArray[np.int64]) -> None:
@@ -189,16 +159,30 @@ class LabellingEncoder(nn.Module):
         return EncodedWords(state_BTH, torch.from_numpy(batch.word_length_B).to(device))
 
     def _embed(self, token_BS: Tensor, batch: WordBatch) -> Tensor:
-        """Look up embeddings and characters."""
+        """Look up embeddings, characters and states of language models."""
         config = self.config
-        x_BSE = dropout.embedding_dropout(
-            self.embedding.weight, self._replace_tokens(token_BS), config.dropout_embedding, self.training
+        rate = config.dropout_embedding
+        parts = [dropout.embedding_dropout(self.embedding.weight, self._replace_tokens(token_BS), rate, self.training)]
+        if self.character_encoder is not None and batch.features is not None:
+            character_WH = self.character_encoder(batch.features)
+            word_BS = torch.from_numpy(batch.word_BS).to(token_BS.device)
+            parts.append(nn.functional.embedding(word_BS, character_WH))
+        if self.state_projection is not None:
+            parts.append(self._project_states(batch))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+
+    def _project_states(self, batch: WordBatch) -> Tensor:
+        """Project the states of each word, and repeat them for each of its pieces (B, S, P)."""
+        if self.state_projection is None or batch.states_BTD is None:
+            raise ValueError("the batch has no states of language models")
+        weight = self.state_projection.weight
+        projected_BTP: Tensor = self.state_projection(
+            torch.from_numpy(batch.states_BTD).to(weight.device, weight.dtype)
         )
-        if self.character_encoder is None or batch.features is None:
-            return x_BSE
-        character_WH = self.character_encoder(batch.features)
-        word_BS = torch.from_numpy(batch.word_BS).to(token_BS.device)
-        return torch.cat([x_BSE, nn.functional.embedding(word_BS, character_WH)], dim=2)
+        if batch.position_BS is None:
+            return projected_BTP
+        position_BS = torch.from_numpy(batch.position_BS).to(weight.device)
+        return projected_BTP.gather(1, position_BS.unsqueeze(2).expand(-1, -1, projected_BTP.shape[2]))
 
     def _replace_tokens(self, token_BS: Tensor) -> Tensor:
         """In training, replace rare tokens by UNK at random."""
@@ -208,6 +192,12 @@ class LabellingEncoder(nn.Module):
             torch.rand(token_BS.shape, device=token_BS.device) < self._unknown_rate_V.to(token_BS.device)[token_BS]
         )
         return token_BS.masked_fill(drawn_BS, special_tokens.UNK)
+
+
+def _character_encoder(config: LabellingConfig) -> CharacterEncoder:
+    size, hidden = config.character_embedding, config.character_hidden
+    rate = config.dropout_ngrams if config.characters == "ngrams" else config.dropout
+    return CharacterEncoder(config.characters, config.alphabet, size, hidden, rate)
 
 
 def _unknown_rates(counts_V: NDArray[np.int64], constant: float) -> Tensor:

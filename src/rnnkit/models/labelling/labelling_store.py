@@ -1,6 +1,7 @@
 """Model directories of taggers and text classifiers.
 
-config.json  labels.json  vocab.tsv  [tokenizer/]  best.safetensors  [average.safetensors]  meta.json
+config.json  labels.json  vocab.tsv  [tokenizer/]  best.safetensors  [average.safetensors]
+[language-models/]  meta.json
 
 `labels.json` has the labels of each output in the order of the network's classes, the scheme of their spans, and the
 alphabet of the character encoder.
@@ -24,8 +25,9 @@ from rnnkit.io.atomic import atomic_file
 from rnnkit.io.safe_reading import read_json
 from rnnkit.json_types import JsonMapping
 from rnnkit.models import model_weights, store
-from rnnkit.models.labelling import linear_store
+from rnnkit.models.labelling import embedded_language_models, linear_store
 from rnnkit.models.labelling.labelling_encoder import LabellingConfig
+from rnnkit.models.labelling.language_model_states import LanguageModelStates
 from rnnkit.models.labelling.linear_store import LinearClassifier
 from rnnkit.models.labelling.tagger import TaggerNetwork
 from rnnkit.models.labelling.text_classifier import ClassifierNetwork
@@ -63,6 +65,8 @@ class LoadedLabeller:
         inventory: Labels and alphabet.
         text: Name of the training text.
         facts: Metadata of the weights, such as step and validation scores.
+        language_models: The language models whose states represent words; None if the network has none.
+        marks: Tokenizer whose marks the tokens of a classifier have; None for words without marks.
     """
 
     folder: Path
@@ -72,6 +76,8 @@ class LoadedLabeller:
     inventory: LabelInventory
     text: str
     facts: JsonMapping
+    language_models: LanguageModelStates | None = None
+    marks: Tokenizer | None = None
 
     @property
     def is_tagger(self) -> bool:
@@ -127,8 +133,9 @@ def create_labeller(
     text: str,
     tokenizer: Path | None,
     vocabulary: Path,
+    language_models: LanguageModelStates | None = None,
 ) -> None:
-    """Create the model directory of a tagger or text classifier, without weights.
+    """Create the model directory of a tagger or text classifier, without weights but those of its language models.
 
     Raises:
         ArtefactError: The directory cannot be written.
@@ -136,6 +143,8 @@ def create_labeller(
     store.create_model_dir(folder, tokenizer, {VOCABULARY_FILE: vocabulary})
     store.write_config(folder, task, [text], [VOCABULARY_FILE], dataclasses.asdict(config))
     write_inventory(folder, inventory)
+    if language_models is not None:
+        embedded_language_models.copy_language_models(language_models, folder)
 
 
 def write_inventory(folder: Path, inventory: LabelInventory) -> None:
@@ -227,15 +236,25 @@ def load_labeller(folder: Path, checkpoint: str, device: torch.device) -> Loaded
             raise FormatError(
                 f"{folder / name} does not fit config.json", f"{found} entries, expected {expected}", path=folder / name
             )
+    tokenizer = find_tokenizer(folder)
     return LoadedLabeller(
         folder=folder,
         network=network.to(device).eval(),
-        tokenizer=find_tokenizer(folder),
+        tokenizer=tokenizer,
         vocabulary=vocabulary,
         inventory=inventory,
         text=str(document["languages"][0]),
         facts=facts,
+        language_models=_load_language_models(folder, network.config, device),
+        marks=None if task == store.TAGGING else tokenizer,
     )
+
+
+def _load_language_models(folder: Path, config: LabellingConfig, device: torch.device) -> LanguageModelStates | None:
+    if not config.language_models:
+        return None
+    size = config.language_model_states
+    return embedded_language_models.load_embedded(folder, config.language_models, size, device)
 
 
 def _load_linear(folder: Path, document: JsonMapping, inventory: LabelInventory, checkpoint: str) -> LoadedLabeller:

@@ -247,7 +247,7 @@ def _read_ids(scorer: Scorer, options: DiagnoseOptions) -> IntArray:
         text = read_data(options.data or Workspace(options.work).data, options.split, scorer)
     blocks, tokens = [], 0
     for block in text:
-        blocks.append(block.text.ids)
+        blocks.append((block.text.reversed() if scorer.is_backward else block.text).ids)
         tokens += len(blocks[-1])
         if tokens > options.places * (WARMUP_TOKENS + options.steps + 2):
             break

@@ -202,6 +202,7 @@ def _open_generator(options: DecodeOptions, document: JsonMapping, listen: Liste
         listen(Note(f"{folder}: {ngrams.order}-grams, {language}"))
         return TextGenerator(lambda prompts: NgramPrompts(ngrams, prompts), vocabulary, lm_store.find_tokenizer(folder))
     model = lm_store.load_language_model(folder, options.checkpoint, choose_device(options.device))
+    lm_store.check_generates(folder, model.network.config)
     listen(Note(f"{folder}: {options.checkpoint} weights, {model.network.config.arch} {language}"))
     return TextGenerator(lambda prompts: NeuralPrompts(model.network, prompts), model.vocabulary, model.tokenizer)
 

@@ -158,6 +158,7 @@ def _files(options: DecodeOptions) -> Iterator[tuple[str, Path, bool]]:
 def _of_model(part: str, folder: Path, checkpoint: str) -> Iterator[tuple[str, Path, bool]]:
     """Yield the files of a model that its output depends on."""
     from rnnkit.models import store
+    from rnnkit.models.labelling.embedded_language_models import embedded_folders
     from rnnkit.ngrams import store as ngram_store
 
     document = store.read_config(folder)
@@ -167,7 +168,8 @@ def _of_model(part: str, folder: Path, checkpoint: str) -> Iterator[tuple[str, P
     yield f"{part}: {store.CONFIG_FILE}", folder / store.CONFIG_FILE, False
     for name in document["vocabularies"]:
         yield f"{part}: {name}", folder / name, False
-    for file in sorted((folder / "tokenizer").rglob("*")):
+    parts = [folder / "tokenizer", *embedded_folders(folder, document["network"].get("language_models", []))]
+    for file in sorted(file for each in parts for file in each.rglob("*")):
         if file.is_file() and not file.name.startswith("."):
             yield f"{part}: {file.relative_to(folder).as_posix()}", file, False
 

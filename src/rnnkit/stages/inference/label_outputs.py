@@ -93,7 +93,8 @@ def label(options: DecodeOptions, labeller: Labeller, lines: Iterator[str], done
         for number, text in enumerate(label_lines(labeller, lines, settings, ahead), start=done + 1):
             if maps is not None:
                 maps.add(_attention_map(number, text, text.outputs[column]))
-            yield _output_lines(options, text, text.outputs[column]), _describe(labeller, text)
+            facts = _describe(labeller, text) if options.json else {}
+            yield _output_lines(options, text, text.outputs[column]), facts
         if maps is not None:
             listen(Note(maps.summary()))
 

@@ -106,12 +106,16 @@ def _average_models(models: list[Path], output: Path, options: AverageOptions, l
         for name in configs[0]["vocabularies"]:
             if manifest.sha256(folder / name) != manifest.sha256(first / name):
                 raise ArtefactError(f"{folder} and {first} have different vocabularies", f"{name} differs", path=folder)
+        _check_same_labels(folder, first)
     paths = [store.weights_path(folder, "best") for folder in models]
     mean = model_weights.average_weights([model_weights.load(path)[0] for path in paths])
     meta = manifest.load(first / manifest.NAME)
     with atomic_directory(output, store.KIND) as temporary:
         copy_directory(first / "tokenizer", temporary / "tokenizer")
         for name in (store.CONFIG_FILE, *configs[0]["vocabularies"]):
+            shutil.copyfile(first / name, temporary / name)
+        for name in _labeller_files(first):
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(first / name, temporary / name)
         for path in first.glob(f"*.{manifest.NAME}"):
             shutil.copyfile(path, temporary / path.name)
@@ -123,3 +127,26 @@ def _average_models(models: list[Path], output: Path, options: AverageOptions, l
         )
     listen(Note(f"{output}: average of {len(models)} models"))
     return AverageResult(output / "best.safetensors", paths)
+
+
+def _check_same_labels(folder: Path, first: Path) -> None:
+    """Check that taggers or text classifiers predict the same labels, by the states of the same language models."""
+    from rnnkit.models.labelling.embedded_language_models import WEIGHTS_FILE
+    from rnnkit.models.labelling.labelling_store import LABELS_FILE
+
+    compared = {LABELS_FILE: "labels", WEIGHTS_FILE: "language models"}
+    for name in _labeller_files(first):
+        if name.name in compared and manifest.sha256(folder / name) != manifest.sha256(first / name):
+            raise ArtefactError(
+                f"{folder} and {first} have different {compared[name.name]}", f"{name} differs", path=folder
+            )
+
+
+def _labeller_files(folder: Path) -> list[Path]:
+    """Return the labels of a tagger or text classifier, and the files of its language models, relative to it."""
+    from rnnkit.models.labelling.embedded_language_models import FOLDER
+    from rnnkit.models.labelling.labelling_store import LABELS_FILE
+
+    found = [path for path in sorted((folder / FOLDER).rglob("*")) if path.is_file()]
+    labels = folder / LABELS_FILE
+    return [path.relative_to(folder) for path in (*([labels] if labels.exists() else []), *found)]

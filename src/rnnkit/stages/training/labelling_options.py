@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rnnkit.errors import UsageError
@@ -16,23 +17,29 @@ from rnnkit.stages.training import training_options as training
 from rnnkit.training import schedules
 
 TAGGER: JsonMapping = {
-    "layers": 2, "hidden": 400, "embedding": 100, "characters": "lstm", "character_embedding": 32,
-    "character_hidden": 128, "inner": 800, "heads": 4, "layer_norm": False, "dropout": 0.4, "dropout_embedding": 0.0,
-    "weight_drop": 0.0, "epochs": 12.0, "batch_tokens": 600, "learning_rate": 2e-3, "warmup": 200,
-    "label_smoothing": 0.0, "mean_decay": 0.998,
+    "layers": 1, "hidden": 400, "embedding": 100, "characters": "ngrams", "character_embedding": 32,
+    "character_hidden": 128, "inner": 800, "heads": 4, "layer_norm": False, "dropout": 0.5, "dropout_embedding": 0.0,
+    "dropout_ngrams": 0.25, "weight_drop": 0.0, "word_dropout": 1.0, "epochs": 8.0, "batch_tokens": 600,
+    "learning_rate": 4e-3, "warmup": 100, "label_smoothing": 0.0, "mean_decay": 0.998,
 }  # fmt: skip
-TAGGER_FAST: JsonMapping = {
-    **TAGGER, "layers": 1, "hidden": 128, "embedding": 64, "characters": "ngrams", "character_hidden": 64,
-    "dropout": 0.3,
-}  # fmt: skip
+"""Defaults of a tagger, chosen on the validation data of the English Web Treebank.
+
+N-grams have the accuracy of a character LSTM there (94.2 % against 94.0 % after two epochs) in two thirds of its time,
+and two layers learn more slowly than one.
+"""
+
+TAGGER_FAST: JsonMapping = {**TAGGER, "hidden": 128, "embedding": 64, "character_hidden": 64, "dropout": 0.3}
 TAGGER_PRESETS: Mapping[str, JsonMapping] = {"base": TAGGER, "fast": TAGGER_FAST}
 CLASSIFIER: JsonMapping = {
     "layers": 1, "hidden": 256, "embedding": 128, "characters": "none", "character_embedding": 32,
     "character_hidden": 64, "inner": 512, "heads": 4, "layer_norm": False, "dropout": 0.5, "dropout_embedding": 0.1,
-    "weight_drop": 0.0, "epochs": 10.0, "batch_tokens": 1000, "learning_rate": 1e-3, "warmup": 100,
-    "label_smoothing": 0.0, "mean_decay": 0.998,
+    "dropout_ngrams": 0.25, "weight_drop": 0.0, "word_dropout": 0.25, "epochs": 10.0, "batch_tokens": 1000,
+    "learning_rate": 1e-3, "warmup": 100, "label_smoothing": 0.0, "mean_decay": 0.998,
 }  # fmt: skip
-LINEAR: JsonMapping = {**CLASSIFIER, "embedding": 100, "epochs": 20.0, "learning_rate": 0.5}
+LINEAR: JsonMapping = {
+    **CLASSIFIER, "embedding": 100, "epochs": 20.0, "learning_rate": 0.5, "word_ngrams": 1, "min_characters": 0,
+    "max_characters": 0,
+}  # fmt: skip
 """Defaults of a linear classifier, as those of fastText but for the number of epochs."""
 
 CLASSIFIER_PRESETS: Mapping[str, JsonMapping] = {"base": CLASSIFIER}
@@ -63,6 +70,13 @@ class LabellingOptions(training.TrainingOptions):
         "character_embedding", help="Embedding dimension of characters.", minimum=1
     )
     character_hidden: int | None = _preset("character_hidden", help="Dimension of the encoded characters.", minimum=2)
+    language_model: list[Path] = option(
+        (), help="Character language model whose states represent words, not trained further; a forward and a backward "
+        "one are best.", panel="Model", shown_default="none",
+    )  # fmt: skip
+    language_model_projection: int = option(
+        256, help="Dimension that the states of language models are projected to.", panel="Model", minimum=1
+    )
     residual: bool = option(
         True, help="Residual connections between recurrent layers, from three layers on.", panel="Model"
     )
@@ -73,9 +87,12 @@ class LabellingOptions(training.TrainingOptions):
         "dropout", help="Variational dropout on the input and output of layers.", minimum=0, maximum=0.99
     )
     dropout_embedding: float | None = training.dropout_embedding(_SHOWN)
+    dropout_ngrams: float | None = _preset(
+        "dropout_ngrams", help="Probability of leaving out a character n-gram.", minimum=0, maximum=0.99
+    )
     weight_drop: float | None = training.weight_drop(_SHOWN)
-    word_dropout: float = option(
-        0.25, help="Constant A: a word seen n times is replaced by <unk> with probability A / (A + n).", panel="Model",
+    word_dropout: float | None = _preset(
+        "word_dropout", help="Constant A: a word seen n times is replaced by <unk> with probability A / (A + n).",
         minimum=0,
     )  # fmt: skip
     epochs: float | None = training.epochs(_SHOWN, help="Number of epochs.")
@@ -98,6 +115,16 @@ class LabellingOptions(training.TrainingOptions):
     )  # fmt: skip
     mean_decay: float | None = training.mean_decay(_SHOWN)
     clip: float = option(5.0, help="Clip gradients to this norm.", panel="Optimization", minimum=1e-9)
+    tune_seconds: float = option(
+        0.0, panel="Model selection", minimum=0, shown_default="0 seconds",
+        help="Search the options that are not given for this long, by the score on the validation data, and keep the "
+        "best model; 0: none. --seed determines the trials, the speed of the machine their number.",
+    )  # fmt: skip
+    folds: int = option(
+        0, panel="Model selection", minimum=0, unit="folds",
+        help="Cross-validation with this many folds of the training data: writes scores and the prediction of every "
+        "text, to WORK/folds unless --output is given; 0: none.",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -138,15 +165,17 @@ class TrainClassifierOptions(LabellingOptions):
     preset: str = option(
         "base", help="Preset that supplies defaults.", panel="Model", choices=tuple(CLASSIFIER_PRESETS)
     )
-    word_ngrams: int = option(
-        1, help="Longest word n-gram of --arch linear.", panel="Model", unit="words", minimum=1, maximum=5
-    )
-    min_characters: int = option(
-        0, help="Shortest character n-gram of --arch linear, with < and > around the word.", panel="Model",
-        unit="characters", minimum=0,
+    word_ngrams: int | None = option(
+        None, help="Longest word n-gram of --arch linear.", panel="Model", minimum=1, maximum=5,
+        shown_default="1 words",
     )  # fmt: skip
-    max_characters: int = option(
-        0, help="Longest character n-gram of --arch linear; 0: none.", panel="Model", unit="characters", minimum=0,
+    min_characters: int | None = option(
+        None, help="Shortest character n-gram of --arch linear, with < and > around the word.", panel="Model",
+        minimum=0, shown_default="0 characters",
+    )  # fmt: skip
+    max_characters: int | None = option(
+        None, help="Longest character n-gram of --arch linear; 0: none.", panel="Model", minimum=0,
+        shown_default="0 characters",
     )  # fmt: skip
     buckets: int = option(
         2_000_000, help="Buckets that n-grams of --arch linear are hashed into.", panel="Model", minimum=1,
@@ -168,6 +197,8 @@ class TrainClassifierOptions(LabellingOptions):
     inner: int | None = _classifier_preset("inner")
     dropout: float | None = _classifier_preset("dropout")
     dropout_embedding: float | None = _classifier_preset("dropout_embedding")
+    dropout_ngrams: float | None = _classifier_preset("dropout_ngrams")
+    word_dropout: float | None = _classifier_preset("word_dropout")
     epochs: float | None = _classifier_preset("epochs")
     batch_tokens: int | None = _classifier_preset("batch_tokens")
     learning_rate: float | None = _classifier_preset("learning_rate")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
+from rnnkit.stages.training import language_model_inputs
 from rnnkit.stages.training.labelling_options import TrainClassifierOptions, TrainTaggerOptions, parse_class_weights
 from rnnkit.stages.training.run_folder import TrainedModel
 from rnnkit.stages.training.training_inputs import PretrainedEmbeddings, TrainingInputs, check_match
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rnnkit.data.labelled_data import LabelledData, LabelSet
     from rnnkit.models.labelling.labelling_encoder import LabellingConfig
     from rnnkit.models.labelling.labelling_store import LabelInventory
+    from rnnkit.models.labelling.language_model_states import LanguageModelStates
     from rnnkit.models.labelling.tagger import TaggerNetwork
     from rnnkit.models.labelling.text_classifier import ClassifierNetwork
     from rnnkit.training.optimizer import OptimizerSettings
@@ -74,6 +76,7 @@ def open_labelled(options: Options, task: str) -> TrainingInputs[LabelledData]:
         tokenizer = options.tokenizer or workspace.tokenizer
         check_match(data, "tokenizer", tokenizer, read_tokenizer_identity(tokenizer))
     digests = {"data": manifest.sha256(data.folder / manifest.NAME), **data.meta.inputs}
+    digests |= language_model_inputs.input_digests(options, options.output or workspace.model)
     return TrainingInputs(data, paths, tokenizer, digests)
 
 
@@ -95,7 +98,8 @@ def build_labeller(run: Run, inputs: TrainingInputs[LabelledData]) -> TrainingCo
     model = _make_model(run, inputs)
     network = model.network
     table = data.table.with_features(character_features(network.config, model.inventory.alphabet))
-    train, valid = (LabelledBatches(data, split, table) for split in ("train", "valid"))
+    states = language_model_inputs.cache_states(run, data, inputs.tokenizer, model.language_models)
+    train, valid = (LabelledBatches(data, split, table, states.splits.get(split)) for split in ("train", "valid"))
     optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group)
     precision = choose_precision(
         options.precision, optimizer.device, options.hidden or 0, MIN_HIDDEN_FOR_BF16_SEQUENCES
@@ -111,6 +115,7 @@ def build_labeller(run: Run, inputs: TrainingInputs[LabelledData]) -> TrainingCo
         default_epochs=options.epochs or 1.0,
         vocabulary_size=max(network.config.labels),
         precision=precision,
+        preparation_seconds=states.seconds,
     )
 
 
@@ -118,6 +123,7 @@ def build_labeller(run: Run, inputs: TrainingInputs[LabelledData]) -> TrainingCo
 class _NewModel:
     network: TaggerNetwork | ClassifierNetwork
     inventory: LabelInventory
+    language_models: LanguageModelStates | None
 
 
 def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
@@ -136,11 +142,13 @@ def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
     retain_freed_memory()
     alphabet = Alphabet.of_words(_train_words(data)) if options.characters in ("lstm", "cnn") else Alphabet("")
     inventory = LabelInventory(data.columns, alphabet)
-    config = _config(options, data, inventory)
+    device = choose_device(options.device)
+    language_models = language_model_inputs.open_states(run, device)
+    config = _config(options, data, inventory, language_models)
     torch.manual_seed(options.seed)
     network = labelling_store.make_network(data.task, config, inventory)
     network.encoder.set_token_counts(data.token_counts())
-    network.to(choose_device(options.device))
+    network.to(device)
     if options.recompute:
         enable_checkpointing(network)
     embeddings = embeddings_of(options)
@@ -148,14 +156,16 @@ def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
         vocabularies = [Vocabulary.load(path) for path in inputs.vocabularies]
         if options.init_from is not None:
             _check_same_labels(options.init_from, inventory)
+            language_model_inputs.check_same_language_models(options.init_from, language_models)
             load_initial_weights(network, data.task, options.init_from, vocabularies)
         embeddings.initialize(network, vocabularies, data, run.listen)
     embeddings.freeze(network, data)
     if run.creates_model:
         labelling_store.create_labeller(
-            run.directory.path, data.task, config, inventory, data.text, inputs.tokenizer, inputs.vocabularies[0]
-        )
-    return _NewModel(network, inventory)
+            run.directory.path, data.task, config, inventory, data.text, inputs.tokenizer, inputs.vocabularies[0],
+            language_models,
+        )  # fmt: skip
+    return _NewModel(network, inventory, language_models)
 
 
 def _check_same_labels(source: Path, inventory: LabelInventory) -> None:
@@ -191,7 +201,9 @@ def _train_words(data: LabelledData) -> Sequence[str]:
     return [data.table.words[row] for row in rows if row != EOS_ROW]
 
 
-def _config(options: Options, data: LabelledData, inventory: LabelInventory) -> LabellingConfig:
+def _config(
+    options: Options, data: LabelledData, inventory: LabelInventory, language_models: LanguageModelStates | None
+) -> LabellingConfig:
     from rnnkit.models.labelling.labelling_encoder import LabellingConfig
 
     crf, pooling = False, "max"
@@ -223,8 +235,12 @@ def _config(options: Options, data: LabelledData, inventory: LabelInventory) -> 
         layer_norm=bool(options.layer_norm),
         dropout=options.dropout or 0.0,
         dropout_embedding=options.dropout_embedding or 0.0,
+        dropout_ngrams=options.dropout_ngrams or 0.0,
         weight_drop=options.weight_drop or 0.0,
-        unknown=options.word_dropout,
+        unknown=options.word_dropout or 0.0,
+        language_models=[] if language_models is None else language_models.directions,
+        language_model_states=0 if language_models is None else language_models.size,
+        language_model_projection=0 if language_models is None else options.language_model_projection,
     )
 
 

@@ -1,4 +1,8 @@
-"""`rnnkit train-classifier --arch linear`: fastText's classifier, trained in seconds."""
+"""`rnnkit train-classifier --arch linear`: fastText's classifier, trained in seconds.
+
+`train_linear` is the whole run. `open_linear`, `LinearFitter` and `write_linear` are its parts, for several trainings
+on the same data.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +31,11 @@ if TYPE_CHECKING:
     from rnnkit.models.labelling.linear_store import LinearClassifier
     from rnnkit.models.labelling.linear_text import LinearText, LinearTextConfig, TextLabels, WordTexts
     from rnnkit.stages.training.training_inputs import TrainingInputs
+    from rnnkit.training.linear_text_trainer import Continues
 
 LINEAR_OPTIONS = (
     "arch", "embedding", "epochs", "learning-rate", "word-ngrams", "min-characters", "max-characters", "buckets",
-    "class-weights", "seed",
+    "class-weights", "seed", "tune-seconds",
 )  # fmt: skip
 """Options of linear classifiers, which are recorded with the model; the others are of neural networks."""
 
@@ -75,6 +80,24 @@ def train_linear(options: TrainClassifierOptions, folder: Path, listen: Listener
         UsageError: An option does not apply to a linear classifier.
         ArtefactError: Inputs do not match each other, or the output exists or is in use.
     """
+    inputs = open_linear(options)
+    if options.dry_run:
+        return count_linear(options, inputs.data, folder)
+    outputs.check_not_inputs(folder, outputs.input_paths(options))
+    run_folder.check_replaceable(folder, options.overwrite, training_run.KIND)
+    with artifact_output.atomic_directory(folder, training_run.KIND) as partial:
+        result = _train(options, inputs, partial, listen)
+    return dataclasses.replace(result, model=folder)
+
+
+def open_linear(options: TrainClassifierOptions) -> TrainingInputs[LabelledData]:
+    """Check the options and open the data.
+
+    Raises:
+        DataError: As `train_linear`.
+        UsageError: An option does not apply to a linear classifier.
+        ArtefactError: Inputs do not match each other.
+    """
     _check(options)
     inputs = open_labelled(options, "classification")
     data = inputs.data
@@ -85,15 +108,14 @@ def train_linear(options: TrainClassifierOptions, folder: Path, listen: Listener
             hint="`rnnkit align --labels NAME` with one column, or another --arch",
             path=data.folder,
         )
-    if options.dry_run:
-        model = _start(options, data)
-        words = len(data.side("train", data.text).ids)
-        return LinearTrainingResult(folder, words, len(model.inputs) // model.stride, {}, 0.0)
-    outputs.check_not_inputs(folder, outputs.input_paths(options))
-    run_folder.check_replaceable(folder, options.overwrite, training_run.KIND)
-    with artifact_output.atomic_directory(folder, training_run.KIND) as partial:
-        result = _train(options, inputs, partial, listen)
-    return dataclasses.replace(result, model=folder)
+    return inputs
+
+
+def count_linear(options: TrainClassifierOptions, data: LabelledData, folder: Path) -> LinearTrainingResult:
+    """Return the result of a dry run: the words and features of the training texts."""
+    model = _start(options, data)
+    words = len(data.side("train", data.text).ids)
+    return LinearTrainingResult(folder, words, len(model.inputs) // model.stride, {}, 0.0)
 
 
 def _check(options: TrainClassifierOptions) -> None:
@@ -102,6 +124,7 @@ def _check(options: TrainClassifierOptions) -> None:
         "resume": "training takes seconds and writes no checkpoints",
         "init_from": "its features depend on the training texts",
         "embeddings": "its input vectors are trained with the output",
+        "language_model": "its input vectors are trained with the output",
         "freeze_embeddings": "its input vectors are trained with the output",
     }
     for name, reason in reasons.items():
@@ -110,9 +133,10 @@ def _check(options: TrainClassifierOptions) -> None:
             raise UsageError(f"{flag} cannot be combined with --arch linear", reason, option=flag)
     if options.processes > 1:
         raise UsageError("--processes cannot be combined with --arch linear", "it uses --threads", option="--processes")
-    if bool(options.min_characters) != bool(options.max_characters) or options.min_characters > options.max_characters:
+    shortest, longest = options.min_characters or 0, options.max_characters or 0
+    if bool(shortest) != bool(longest) or shortest > longest:
         raise UsageError(
-            f"--min-characters {options.min_characters} and --max-characters {options.max_characters} are no range",
+            f"--min-characters {shortest} and --max-characters {longest} are no range",
             hint="give both, such as --min-characters 3 --max-characters 6; 0 and 0 for no character n-grams",
             option="--min-characters",
         )
@@ -125,9 +149,9 @@ def _config(options: TrainClassifierOptions, column: LabelSet) -> LinearTextConf
         dimension=options.embedding or 1,
         epochs=max(1, round(options.epochs or 1)),
         learning_rate=options.learning_rate or 0.0,
-        word_ngrams=options.word_ngrams,
-        min_characters=options.min_characters,
-        max_characters=options.max_characters,
+        word_ngrams=options.word_ngrams or 1,
+        min_characters=options.min_characters or 0,
+        max_characters=options.max_characters or 0,
         buckets=options.buckets,
         one_vs_all=column.many,
         seed=options.seed,
@@ -193,39 +217,58 @@ def _class_weights(options: TrainClassifierOptions, column: LabelSet) -> NDArray
     return np.array([given.get(label, 1.0) for label in column.labels], np.float32)
 
 
+class LinearFitter:
+    """Trains linear classifiers on the same texts.
+
+    Args:
+        options: Class weights and threads.
+        data: The data.
+    """
+
+    def __init__(self, options: TrainClassifierOptions, data: LabelledData) -> None:
+        self._data = data
+        self._threads = options.threads or available_cores()
+        self._texts, self._valid_texts = _texts(data, "train"), _texts(data, "valid")
+        self._labels = _labels(options, data)
+
+    def train(
+        self, options: TrainClassifierOptions, listen: Listener, continues: Continues | None = None
+    ) -> tuple[LinearText, list[float]]:
+        """Return a classifier, and its mean loss in each epoch; arguments as for `train_linear_text`."""
+        from rnnkit.training.linear_text_trainer import train_linear_text
+
+        (column,) = self._data.columns
+        config = _config(options, column)
+        return train_linear_text(config, self._texts, self._labels, self._threads, listen, continues)
+
+    def validate(self, model: LinearText) -> tuple[LinearClassifier, dict[str, float]]:
+        """Score the validation split, and fit the temperature or the thresholds to it."""
+        import numpy as np
+
+        from rnnkit.evaluation.label_fitting import fit_labels
+        from rnnkit.models.labelling.linear_store import LinearClassifier
+
+        (column,) = self._data.columns
+        score_NC = model.scores(self._valid_texts, self._threads)
+        fitted = fit_labels(score_NC, _targets(self._data.side("valid", column.name), column))
+        threshold_C = np.full(len(column.labels), 0.5) if fitted.threshold_C is None else fitted.threshold_C
+        classifier = LinearClassifier(model, fitted.temperature, threshold_C.astype(np.float32))
+        return classifier, dict(fitted.scores)
+
+
 def _train(
     options: TrainClassifierOptions, inputs: TrainingInputs[LabelledData], folder: Path, listen: Listener
 ) -> LinearTrainingResult:
-    from rnnkit.training.linear_text_trainer import train_linear_text
-
-    data = inputs.data
-    (column,) = data.columns
-    texts, labels = _texts(data, "train"), _labels(options, data)
+    fitter = LinearFitter(options, inputs.data)
     began = time.monotonic()
-    threads = options.threads or available_cores()
-    model, losses = train_linear_text(_config(options, column), texts, labels, threads, listen)
+    model, losses = fitter.train(options, listen)
     seconds = time.monotonic() - began
     listen(Status("validation"))
-    classifier, scores = _validate(model, data, threads)
+    classifier, scores = fitter.validate(model)
     scores["training_loss"] = losses[-1]
-    _write_directory(options, inputs, classifier, scores, folder)
-    words = int(texts.ids.values.size) * len(losses)
+    write_linear(options, inputs, classifier, scores, folder)
+    words = len(inputs.data.side("train", inputs.data.text).ids) * len(losses)
     return LinearTrainingResult(folder, words, len(model.inputs) // model.stride, scores, seconds)
-
-
-def _validate(model: LinearText, data: LabelledData, threads: int) -> tuple[LinearClassifier, dict[str, float]]:
-    """Score the validation split, and fit the temperature or the thresholds to it."""
-    import numpy as np
-
-    from rnnkit.evaluation.label_fitting import fit_labels
-    from rnnkit.models.labelling.linear_store import LinearClassifier
-
-    (column,) = data.columns
-    score_NC = model.scores(_texts(data, "valid"), threads)
-    labels = _targets(data.side("valid", column.name), column)
-    fitted = fit_labels(score_NC, labels)
-    threshold_C = np.full(len(column.labels), 0.5) if fitted.threshold_C is None else fitted.threshold_C
-    return LinearClassifier(model, fitted.temperature, threshold_C.astype(np.float32)), dict(fitted.scores)
 
 
 def _targets(side: SentenceDataset, column: LabelSet) -> NDArray[np.int64] | NDArray[np.float32]:
@@ -241,7 +284,7 @@ def _targets(side: SentenceDataset, column: LabelSet) -> NDArray[np.int64] | NDA
     return targets
 
 
-def _write_directory(
+def write_linear(
     options: TrainClassifierOptions,
     inputs: TrainingInputs[LabelledData],
     classifier: LinearClassifier,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import typing
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -294,10 +295,11 @@ def finalize_model_directory(
         counters: State of the trainer at the end.
         listen: Receives a warning if the learning curve cannot be drawn, which does not fail the run.
     """
-    from rnnkit.models import model_weights
+    from rnnkit.models import model_weights, store
     from rnnkit.reports.model_card import ModelCard, write_model_card
 
     folder = model.directory.path
+    shutil.rmtree(folder / store.STATES_FOLDER, ignore_errors=True)
     if options["average"]:
         snapshots = sorted((folder / "snapshots").glob("step-*.safetensors"))
         mean = model_weights.average_weights([model_weights.load(path)[0] for path in snapshots])

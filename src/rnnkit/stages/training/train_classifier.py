@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnkit.events import Listener, null_listener
-from rnnkit.io.manifest import Workspace
-from rnnkit.stages.training import training_run
-from rnnkit.stages.training.labelling_options import CLASSIFIER_PRESETS, LINEAR, TrainClassifierOptions, apply_preset
-from rnnkit.stages.training.labelling_run import build_labeller, embeddings_of, open_labelled
+from rnnkit.stages.training.cross_validation import CrossValidationResult
+from rnnkit.stages.training.label_search import SearchResult
+from rnnkit.stages.training.labeller_training import train_linear, train_network
+from rnnkit.stages.training.labelling_options import CLASSIFIER_PRESETS, TrainClassifierOptions
 from rnnkit.stages.training.run_folder import TrainingResult
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ rnnkit train-classifier --arch gru --pooling attention
 rnnkit train-classifier --embeddings wiki.en.vec --embedding 300 --freeze-embeddings
 rnnkit train-classifier --class-weights balanced
 rnnkit train-classifier --arch linear --word-ngrams 2 --output work/linear
+rnnkit train-classifier --arch linear --tune-seconds 300
+rnnkit train-classifier --folds 5
 rnnkit train-classifier --resume"""
 
 TASK = "classification"
@@ -28,7 +30,7 @@ TASK = "classification"
 
 def run(
     options: TrainClassifierOptions, listen: Listener = null_listener
-) -> TrainingResult | CostEstimate | LinearTrainingResult:
+) -> TrainingResult | CostEstimate | LinearTrainingResult | SearchResult | CrossValidationResult:
     """Train a text classifier, or with `dry_run` estimate the cost.
 
     Raises:
@@ -37,17 +39,6 @@ def run(
         ArtefactError: Inputs do not match each other, or the output exists or is in use.
         Interrupted: A signal arrived; everything is saved.
     """
-    folder = options.output or Workspace(options.work).model
     if options.arch == "linear":
-        from rnnkit.stages.training import linear_classifier_run
-
-        return linear_classifier_run.train_linear(apply_preset(options, LINEAR), folder, listen)
-    if not options.resume:
-        options = apply_preset(options, CLASSIFIER_PRESETS[options.preset])
-        embeddings_of(options).check(False, options.init_from)
-    if options.dry_run:
-        trial = training_run.dry_run(options, folder, listen)
-        return trial.estimate(build_labeller(trial, open_labelled(options, TASK)))
-    with training_run.start(options, folder, listen) as started:
-        inputs = started.check_inputs(open_labelled(started.options, TASK), embeddings_of(started.options))
-        return started.fit(build_labeller(started, inputs), inputs)
+        return train_linear(options, listen)
+    return train_network(options, TASK, CLASSIFIER_PRESETS, listen)

@@ -41,6 +41,7 @@ EXAMPLE = """\
 rnnkit train-lm --arch lstm
 rnnkit train-lm --arch ngram --order 5 --output work/counts
 rnnkit train-lm --preset medium --arch gru --epochs 20
+rnnkit train-lm --direction backward --output work/backward
 rnnkit train-lm --cloze --arch lstm --output work/cloze
 rnnkit train-lm --resume"""
 
@@ -104,6 +105,8 @@ def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInput
             run.directory.path, network.config, language, inputs.tokenizer, inputs.vocabularies[0]
         )
     text = inputs.data.side("train", language)
+    if network.config.direction == "backward":
+        text = text.reversed()
     optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group)
     objective = _objective(options, inputs, optimizer.device)
     streams = (options.batch_size or 1) * run.shard.batches_per_step
@@ -246,6 +249,7 @@ def _lm_config(options: TrainLMOptions, vocabulary_size: int) -> LMConfig:
         tied=options.tied,
         residual=bool(options.residual),
         context=options.context,  # type: ignore[arg-type]
+        direction=options.direction,  # type: ignore[arg-type]
         heads=options.heads,
         memory=options.memory,
         dropout=options.dropout or 0.0,

@@ -71,6 +71,10 @@ class TrainLMOptions(training.TrainingOptions):
         "stream", help="Context of a line: the stream of lines before it, or none.", panel="Model",
         choices=kinds.LINE_CONTEXTS,
     )  # fmt: skip
+    direction: str = option(
+        "forward", help="Read each line left to right, or backward, right to left; neural models only.",
+        panel="Model", choices=kinds.DIRECTIONS, variable="TRAIN_LM_DIRECTION",
+    )  # fmt: skip
     cloze: bool = option(False, help="Train a masked language model, to fill gaps.", panel="Model")
     bidirectional: bool = option(False, help="Bidirectional layers; only with --cloze.", panel="Model")
     order: int = option(
@@ -148,6 +152,12 @@ def check(options: TrainLMOptions) -> None:
             "a causal language model must not see the word that it predicts",
             hint="--cloze trains a masked language model",
             option="--bidirectional",
+        )
+    if options.direction == "backward" and (options.cloze or options.arch == NGRAM):
+        raise UsageError(
+            f"--direction backward needs a neural language model, not {'--cloze' if options.cloze else '--arch ngram'}",
+            "a masked language model reads both sides" if options.cloze else "n-gram models predict left to right",
+            option="--direction",
         )
     if options.cloze and options.arch in (NGRAM, "transformer"):
         raise UsageError(f"--cloze needs a recurrent cell, not --arch {options.arch}", option="--cloze")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnkit.events import Listener, null_listener
-from rnnkit.io.manifest import Workspace
-from rnnkit.stages.training import training_run
-from rnnkit.stages.training.labelling_options import TAGGER_PRESETS, TrainTaggerOptions, apply_preset
-from rnnkit.stages.training.labelling_run import build_labeller, embeddings_of, open_labelled
+from rnnkit.stages.training.cross_validation import CrossValidationResult
+from rnnkit.stages.training.label_search import SearchResult
+from rnnkit.stages.training.labeller_training import train_network
+from rnnkit.stages.training.labelling_options import TAGGER_PRESETS, TrainTaggerOptions
 from rnnkit.stages.training.run_folder import TrainingResult
 
 if TYPE_CHECKING:
@@ -19,12 +19,17 @@ rnnkit train-tagger
 rnnkit train-tagger --preset fast --output work/fast
 rnnkit train-tagger --arch gru --characters cnn --crf
 rnnkit train-tagger --embeddings wiki.en.vec --embedding 300
+rnnkit train-tagger --language-model work/forward --language-model work/backward
+rnnkit train-tagger --tune-seconds 3600
+rnnkit train-tagger --folds 5
 rnnkit train-tagger --resume"""
 
 TASK = "tagging"
 
 
-def run(options: TrainTaggerOptions, listen: Listener = null_listener) -> TrainingResult | CostEstimate:
+def run(
+    options: TrainTaggerOptions, listen: Listener = null_listener
+) -> TrainingResult | CostEstimate | SearchResult | CrossValidationResult:
     """Train a tagger, or with `dry_run` estimate the cost.
 
     Raises:
@@ -33,13 +38,4 @@ def run(options: TrainTaggerOptions, listen: Listener = null_listener) -> Traini
         ArtefactError: Inputs do not match each other, or the output exists or is in use.
         Interrupted: A signal arrived; everything is saved.
     """
-    folder = options.output or Workspace(options.work).model
-    if not options.resume:
-        options = apply_preset(options, TAGGER_PRESETS[options.preset])
-        embeddings_of(options).check(False, options.init_from)
-    if options.dry_run:
-        trial = training_run.dry_run(options, folder, listen)
-        return trial.estimate(build_labeller(trial, open_labelled(options, TASK)))
-    with training_run.start(options, folder, listen) as started:
-        inputs = started.check_inputs(open_labelled(started.options, TASK), embeddings_of(started.options))
-        return started.fit(build_labeller(started, inputs), inputs)
+    return train_network(options, TASK, TAGGER_PRESETS, listen)

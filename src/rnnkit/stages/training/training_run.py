@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rnnkit.stages.training.train_seq2seq_options import TrainSeq2SeqOptions
     from rnnkit.stages.training.training_inputs import DataT, TrainingInputs
     from rnnkit.training.dry_run import CostEstimate
+    from rnnkit.training.hyperparameter_search import TrialLimit
     from rnnkit.training.task import EpochBatchIterator, Validate
     from rnnkit.training.trainer import Trainer, TrainingCounters, TrainingPlan
     from rnnkit.training.training_step import NetworkTask
@@ -61,6 +62,7 @@ class TrainingComponents:
         default_epochs: Number of epochs if the options leave it open.
         vocabulary_size: Number of classes of each prediction.
         precision: Data type of matrix multiplications.
+        preparation_seconds: Estimated time of a dry run's computations before the first step.
     """
 
     model: TrainedModel
@@ -70,6 +72,7 @@ class TrainingComponents:
     default_epochs: float
     vocabulary_size: int
     precision: torch.dtype
+    preparation_seconds: float = 0.0
 
     @property
     def device(self) -> torch.device:
@@ -129,8 +132,15 @@ class TrainingRun(Generic[OptionsT]):
             self.listen(Note(f"{self.directory} has no checkpoint yet: training starts from the beginning"))
         return inputs
 
-    def fit(self, components: TrainingComponents, inputs: TrainingInputs[Any]) -> TrainingResult:
+    def fit(
+        self, components: TrainingComponents, inputs: TrainingInputs[Any], limit: TrialLimit | None = None
+    ) -> TrainingResult:
         """Train, and finish the model directory.
+
+        Args:
+            components: The network with everything that its training needs.
+            inputs: What it is trained on.
+            limit: Ends a trial of a search early.
 
         Raises:
             TrainingError: Training diverged, or the largest batches do not fit into memory.
@@ -139,7 +149,7 @@ class TrainingRun(Generic[OptionsT]):
         """
         self._prepare_directory(components, inputs)
         plan = _make_plan(self.options, components)
-        trainer = self._make_trainer(components, plan)
+        trainer = self._make_trainer(components, plan, limit)
         if self.from_checkpoint:
             trainer.resume()
             self.listen(Note(f"resuming from step {trainer.counters.step}"))
@@ -175,7 +185,9 @@ class TrainingRun(Generic[OptionsT]):
         if self.group.is_main:
             run_folder.require_listed_files(self.directory)
 
-    def _make_trainer(self, components: TrainingComponents, plan: TrainingPlan) -> Trainer[Any]:
+    def _make_trainer(
+        self, components: TrainingComponents, plan: TrainingPlan, limit: TrialLimit | None
+    ) -> Trainer[Any]:
         from rnnkit.training.trainer import Trainer, TrainingContext
 
         rates = schedules.Schedule(
@@ -190,7 +202,7 @@ class TrainingRun(Generic[OptionsT]):
             rates,
             plan,
             components.validate,
-            TrainingContext(components.model.directory, self.listen, self.group),
+            TrainingContext(components.model.directory, self.listen, self.group, limit),
         )
 
     def estimate(self, components: TrainingComponents) -> CostEstimate:
@@ -210,6 +222,7 @@ class TrainingRun(Generic[OptionsT]):
             plan,
             model_weights.count_parameters(network),
             model_weights.count_frozen_parameters(network),
+            components.preparation_seconds,
         )
         if warning is None and (warning := memory_shortage(cost.memory_bytes)) is not None:
             self.listen(WarningEvent(warning))
