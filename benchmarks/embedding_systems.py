@@ -86,11 +86,13 @@ class Ended:
         seconds: From the start of the process to its end.
         peak_bytes: Greatest resident memory. What this process holds itself when it starts another is the least that
             can come out, so it holds little.
+        processor: Seconds of processor time.
     """
 
     output: str
     seconds: float
     peak_bytes: int
+    processor: float
 
 
 @dataclass(frozen=True)
@@ -254,4 +256,5 @@ def run_command(
         said = (folder / "log").read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
         lines = "\n".join(f"  {line}" for line in said)
         raise BenchmarkError(f"`{' '.join(command)[:300]}` ended with status {process.returncode}\n{lines}")
-    return Ended((folder / "output").read_text(encoding="utf-8"), seconds, usage.ru_maxrss * MAXRSS_BYTES)
+    output_text = (folder / "output").read_text(encoding="utf-8")
+    return Ended(output_text, seconds, usage.ru_maxrss * MAXRSS_BYTES, usage.ru_utime + usage.ru_stime)
