@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -25,13 +25,14 @@ from labelling_systems import (
 )
 from labelling_texts import TREEBANKS, prepare, read_lines
 from labelling_training import train_rnnkit, train_tagger_rival
-from plain_tagger import DISTINCT, first_batches
+from plain_tagger import DISTINCT, Sizes, first_batches
 from rivals import BenchmarkError
+from rnnkit.stages.training.labelling_options import TAGGER
 from tables import markdown, spread
 
 TREEBANK = TREEBANKS[0]
 LABEL = "upos"
-BATCH_TOKENS = 600
+BATCH_TOKENS: int = TAGGER["batch_tokens"]
 SEED = 1
 
 SKIPPED, STEPS = 40, 200
@@ -39,7 +40,15 @@ QUICK_SKIPPED, QUICK_STEPS = 3, 6
 TAGGED = "train"
 """The split that is tagged: the largest. How well it is tagged does not matter here."""
 
-FP32 = "rnnkit --precision fp32"
+SAME, SAME_FP32 = "rnnkit --characters lstm", "rnnkit --characters lstm --precision fp32"
+TRAINING: Mapping[str, Sequence[str]] = {
+    RNNKIT: (),
+    SAME: ("--characters", "lstm"),
+    SAME_FP32: ("--characters", "lstm", "--precision", "fp32"),
+}
+"""Options of rnnkit: its defaults, and the characters of the plain tagger, with the precision that rnnkit chooses and
+with float32, which torch has."""
+
 OCCURRENCE, PER_WORD = "torch, characters per occurrence", "torch, characters per distinct word"
 GOALS = {OCCURRENCE: 4.0, PER_WORD: 1.3}
 """How many times as fast as each rnnkit is expected to train."""
@@ -80,7 +89,8 @@ def speed(settings: Settings) -> Section:
     skipped, steps = _steps(settings)
     note = (
         f"Training on {TREEBANK.name}, {LABEL}: one thread, {steps} steps after {skipped}, batches of {BATCH_TOKENS} "
-        f"tokens, {settings.rounds} rounds in turn, medians and ranges. The same sizes and batches for all. rnnkit: "
+        f"tokens, {settings.rounds} rounds in turn, medians and ranges. The same sizes and batches for all; "
+        f"rnnkit's default has `--characters {TAGGER['characters']}`, torch a character LSTM. rnnkit: "
         "the difference of two commands with more and fewer steps; torch: its training loop."
     )
     parts = [note, _training_table(training)]
@@ -128,26 +138,24 @@ def _timed(results: Mapping[str, Sequence[Result]]) -> Runs:
 
 
 def _training(settings: Settings) -> Runs:
-    """Measure training; rnnkit with the precision that it chooses, and with float32."""
+    """Measure training."""
     folder = prepare(settings, TREEBANK)
     systems: dict[str, Callable[[], Result]] = {}
     if settings.chosen(TREEBANK.name, RNNKIT):
-        systems[RNNKIT] = partial(_train_steps, settings, folder, "auto")
-        systems[FP32] = partial(_train_steps, settings, folder, "fp32")
+        systems |= {name: partial(_train_steps, settings, folder, options) for name, options in TRAINING.items()}
     systems[OCCURRENCE] = partial(_train_plain, settings, folder, "occurrence")
     systems[PER_WORD] = partial(_train_plain, settings, folder, DISTINCT)
     return _timed(_in_turn(settings, "training", systems))
 
 
-def _train_steps(settings: Settings, folder: Path, precision: str) -> Result:
+def _train_steps(settings: Settings, folder: Path, options: Sequence[str]) -> Result:
     """Train rnnkit for few and for more steps; returns the difference."""
     skipped, steps = _steps(settings)
     model = settings.work / "models" / "timed"
     ended = [
         run_rnnkit(
             settings, "train-tagger", "--work", folder / "work", "--output", model, "--overwrite", "--threads", 1,
-            "--batch-tokens", BATCH_TOKENS, "--seed", SEED, "--precision", precision, "--max-steps", count,
-            "--report-every", count,
+            "--batch-tokens", BATCH_TOKENS, "--seed", SEED, "--max-steps", count, "--report-every", count, *options,
         )
         for count in (skipped, skipped, skipped + steps)
     ][1:]  # fmt: skip  # the first one compiles kernels
@@ -171,7 +179,8 @@ def _train_plain(settings: Settings, folder: Path, characters: str) -> Result:
     skipped, steps = _steps(settings)
     job = {
         "text": str(folder / f"train.{TREEBANK.text}"), "labels": str(folder / f"train.{LABEL}"), "skip": skipped,
-        "steps": steps, "characters": characters, "batch_tokens": BATCH_TOKENS, "seed": SEED,
+        "steps": steps, "characters": characters, "sizes": {each.name: TAGGER[each.name] for each in fields(Sizes)},
+        "batch_tokens": BATCH_TOKENS, "seed": SEED,
     }  # fmt: skip
     return _run_own(settings, "plain_tagger.py", job, 1)
 
@@ -186,11 +195,19 @@ def _training_table(runs: Runs) -> str:
     rows = []
     for system, found in runs.items():
         cells = [spread([each.processor_speed for each in found]), spread([each.speed for each in found])]
-        for rnnkit in (RNNKIT, FP32):
+        for rnnkit in TRAINING:
             ratios = _ratios(runs.get(rnnkit, []), found)
             cells.append(spread(ratios, 2) if ratios and system in GOALS else "")
         rows.append([system, *cells, f"{GOALS[system]}" if system in GOALS else ""])
-    head = ["system", "words per CPU s", "words per s", "rnnkit to it, CPU", "with fp32", "expected"]
+    head = [
+        "system",
+        "words per CPU s",
+        "words per s",
+        "rnnkit to it, CPU",
+        "same characters",
+        "and float32",
+        "expected",
+    ]
     return markdown(head, rows, right=1)
 
 

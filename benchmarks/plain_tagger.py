@@ -12,8 +12,8 @@ sentence as its last word. Sequences are packed, and words and characters are en
 
 JOB is a JSON object: `text` and `labels`, files with one sentence per line; `characters`, `occurrence` to encode the
 characters of each word of a batch or `distinct` to encode those of each distinct word once; `batch_tokens`, `seed`,
-`skip`, steps that are not timed, and `steps`, those that are. The result is one JSON object: `seconds`, `processor`,
-`words`.
+`skip`, steps that are not timed, and `steps`, those that are; `sizes`, the fields of `Sizes`. The result is one JSON
+object: `seconds`, `processor`, `words`.
 
 Shapes: B sentences, T words, W encoded words, N characters, E embedding, H hidden, C labels.
 """
@@ -37,15 +37,26 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 from rnnkit.data.batch_sampler import plan_epoch
 from rnnkit.data.word_table import Alphabet
 
-EMBEDDING, CHARACTER_EMBEDDING, CHARACTER_HIDDEN = 100, 32, 128
-HIDDEN, LAYERS, DROPOUT = 400, 2, 0.4
-LEARNING_RATE, CLIP = 2e-3, 5.0
+CLIP = 5.0
 UNKNOWN_CONSTANT = 0.25
 """A word that occurs n times is replaced by <unk> with probability a / (a + n) in training."""
 
 PAD, UNK, END = 0, 1, 2
 IGNORED = -100
 DISTINCT = "distinct"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of the network, as the options of `rnnkit train-tagger` have them: of both directions together."""
+
+    embedding: int
+    character_embedding: int
+    character_hidden: int
+    hidden: int
+    layers: int
+    dropout: float
+    learning_rate: float
 
 
 @dataclass(frozen=True)
@@ -84,19 +95,27 @@ class PlainTagger(nn.Module):
     """The network.
 
     Args:
-        text: Text to train on, for the sizes of the layers.
+        text: Text to train on, for the numbers of words, characters and labels.
+        sizes: Sizes of the layers.
     """
 
-    def __init__(self, text: TrainingText) -> None:
+    def __init__(self, text: TrainingText, sizes: Sizes) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(len(text.characters), EMBEDDING, padding_idx=PAD)
-        self.character_embedding = nn.Embedding(text.alphabet, CHARACTER_EMBEDDING, padding_idx=PAD)
-        self.character_layer = nn.LSTM(CHARACTER_EMBEDDING, CHARACTER_HIDDEN // 2, bidirectional=True, batch_first=True)
-        self.layers = nn.LSTM(
-            EMBEDDING + CHARACTER_HIDDEN, HIDDEN // 2, LAYERS, bidirectional=True, batch_first=True, dropout=DROPOUT
+        self.embedding = nn.Embedding(len(text.characters), sizes.embedding, padding_idx=PAD)
+        self.character_embedding = nn.Embedding(text.alphabet, sizes.character_embedding, padding_idx=PAD)
+        self.character_layer = nn.LSTM(
+            sizes.character_embedding, sizes.character_hidden // 2, bidirectional=True, batch_first=True
         )
-        self.output = nn.Linear(HIDDEN, text.labels)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.layers = nn.LSTM(
+            sizes.embedding + sizes.character_hidden,
+            sizes.hidden // 2,
+            sizes.layers,
+            bidirectional=True,
+            batch_first=True,
+            dropout=sizes.dropout,
+        )
+        self.output = nn.Linear(sizes.hidden, text.labels)
+        self.dropout = nn.Dropout(sizes.dropout)
 
     def forward(
         self, word_BT: Tensor, length_B: Tensor, character_WN: Tensor, length_W: Tensor, index_BT: Tensor
@@ -187,8 +206,9 @@ def main() -> None:
     sentences = read(job["text"])
     text = encode(sentences, read(job["labels"]))
     batches = first_batches(sentences, job["batch_tokens"], job["seed"])[: job["skip"] + job["steps"]]
-    network = PlainTagger(text)
-    optimizer = torch.optim.Adam(network.parameters(), LEARNING_RATE)
+    sizes = Sizes(**job["sizes"])
+    network = PlainTagger(text, sizes)
+    optimizer = torch.optim.Adam(network.parameters(), sizes.learning_rate)
     for number, rows in enumerate(batches):
         if number == job["skip"]:
             start, start_processor = time.perf_counter(), time.process_time()
