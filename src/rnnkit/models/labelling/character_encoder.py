@@ -29,7 +29,7 @@ LENGTH_GROUPS: Final = (5, 7, 9, 12, 16, 24)
 """Longest word of each group that the LSTM runs over at a time, in characters with those that mark start and end.
 
 One group would be padded to the longest word: in English text, two thirds of its steps would be padding. Groups have
-a seventh. More groups have too few words each for efficient matrix products.
+a tenth. More groups have too few words each for efficient matrix products.
 """
 
 

@@ -25,7 +25,7 @@ TAGGER: JsonMapping = {
 }  # fmt: skip
 """Defaults of a tagger, chosen on the validation data of the English Web Treebank.
 
-N-grams have the accuracy of a character LSTM there (94.2 % against 94.0 % after two epochs) in two thirds of its time,
+N-grams learn no more slowly there than a character LSTM (94.2 % against 94.0 % after two epochs) and take less time,
 and two layers learn more slowly than one.
 """
 
