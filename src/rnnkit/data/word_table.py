@@ -9,7 +9,7 @@ A batch holds the features of each of its distinct words once (`WordBatch.rows_W
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rnnkit.text import special_tokens
 
 Ids = NDArray[np.int64]
+Vectors = NDArray[np.float32]
 
 EOS_ROW: Final = 0
 """Row of the end-of-sentence marker."""
@@ -128,6 +129,7 @@ class WordBatch:
         word_length_B: Words of each sentence.
         position_BS: For each token, the position of its word in the sentence; None if every word is one token.
         states_BTD: States of language models for each word, padded with 0; None if the network has none.
+        vectors_WD: Static vectors of `rows_W`; None if the network has none.
     """
 
     token_BS: Ids
@@ -139,6 +141,7 @@ class WordBatch:
     word_length_B: Ids
     position_BS: Ids | None = None
     states_BTD: NDArray[np.float16] | None = None
+    vectors_WD: Vectors | None = None
 
 
 @dataclass(frozen=True)
@@ -149,11 +152,13 @@ class WordTable:
         words: The words; row 0 is the end of a sentence.
         tokens: Vocabulary ids of each word: several if the tokenizer cuts it into pieces.
         features: Ids of the characters or n-grams of each word; None if the network has none.
+        vectors_WD: Static vector of each word; None if the network has none.
     """
 
     words: Sequence[str]
     tokens: SparseRows
     features: SparseRows | None = None
+    vectors_WD: Vectors | None = None
 
     @property
     def one_token_each(self) -> bool:
@@ -163,9 +168,9 @@ class WordTable:
     def with_features(self, encode: Callable[[str], Sequence[int]] | None) -> WordTable:
         """Return the table with features of each word but the end of a sentence, which has `encode("")`."""
         if encode is None:
-            return WordTable(self.words, self.tokens)
+            return replace(self, features=None)
         rows = (encode("" if row == EOS_ROW else word) for row, word in enumerate(self.words))
-        return WordTable(self.words, self.tokens, SparseRows.from_lists(rows))
+        return replace(self, features=SparseRows.from_lists(rows))
 
     def batch(self, sentences: Sequence[Ids]) -> WordBatch:
         """Assemble a batch.
@@ -177,11 +182,14 @@ class WordTable:
         rows_N = np.concatenate(sentences).astype(np.int64)
         rows_W, index_N = np.unique(rows_N, return_inverse=True)
         features = None if self.features is None else self.features.select(rows_W)
+        vectors_WD = None if self.vectors_WD is None else self.vectors_WD[rows_W]
         if self.one_token_each:
             token_N, offsets = self.tokens.values[rows_N], np.concatenate(([0], np.cumsum(word_length_B)))
             token_BS = SparseRows(token_N, offsets).pad()
             word_BS = SparseRows(index_N, offsets).pad()
-            return WordBatch(token_BS, word_length_B, word_BS, rows_W, features, None, word_length_B)
+            return WordBatch(
+                token_BS, word_length_B, word_BS, rows_W, features, None, word_length_B, vectors_WD=vectors_WD
+            )
         pieces = self.tokens.select(rows_N)
         piece_N = pieces.lengths()
         sentence_N = np.repeat(np.arange(len(sentences)), word_length_B)
@@ -193,7 +201,9 @@ class WordTable:
         token_BS = SparseRows(pieces.values, offsets).pad()
         position_N = np.concatenate([np.arange(length) for length in word_length_B])
         position_BS = SparseRows(np.repeat(position_N, piece_N), offsets).pad()
-        return WordBatch(token_BS, length_B, word_BS, rows_W, features, end_BT, word_length_B, position_BS)
+        return WordBatch(
+            token_BS, length_B, word_BS, rows_W, features, end_BT, word_length_B, position_BS, vectors_WD=vectors_WD
+        )
 
 
 def unknown_tokens(tokens: Sequence[int]) -> Sequence[int]:

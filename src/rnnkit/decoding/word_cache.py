@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.data.character_spelling import END_OF_SENTENCE, SpelledLine, SpelledWord
-from rnnkit.data.word_table import SparseRows, WordBatch, WordTable, unknown_tokens
+from rnnkit.data.word_table import SparseRows, Vectors, WordBatch, WordTable, unknown_tokens
 from rnnkit.models.labelling.labelling_encoder import LabellingConfig
 from rnnkit.models.labelling.labelling_store import LoadedLabeller, character_features
 from rnnkit.models.labelling.language_model_states import LanguageModelStates
@@ -60,6 +60,7 @@ class WordCache:
         config = model.network.config
         assert isinstance(config, LabellingConfig)
         self._features = character_features(config, model.inventory.alphabet)
+        self._static = model.static_vectors
         self._language_models = model.language_models
         self._speller = None if model.language_models is None else model.language_models.speller(model.marks)
         self._reset()
@@ -69,6 +70,7 @@ class WordCache:
         self._words = [NAMES[EOS]]
         self._tokens: list[Sequence[int]] = [(EOS,)]
         self._encoded: list[Sequence[int]] = [] if self._features is None else [self._features("")]
+        self._vectors: list[Vectors | None] = [None]
         self._spelled: list[SpelledWord] = [END_OF_SENTENCE]
 
     def encode(self, sentences: Sequence[Sequence[str]]) -> EncodedSentences:
@@ -81,6 +83,7 @@ class WordCache:
             [self._words[row] for row in used],
             SparseRows.from_lists(self._tokens[row] for row in used),
             None if self._features is None else SparseRows.from_lists(self._encoded[row] for row in used),
+            None if self._static is None else self._static.stack(self._vectors[row] for row in used),
         )
         parts = np.split(index[1:], np.cumsum([len(row) for row in rows])[:-1])
         lines: list[SpelledLine] = []
@@ -98,6 +101,8 @@ class WordCache:
             self._tokens.append(unknown_tokens([get(token, unknown) for token in tokens]))
             if self._features is not None:
                 self._encoded.append(self._features(word))
+            if self._static is not None:
+                self._vectors.append(self._static.look_up(word))
             if self._speller is not None:
                 self._spelled.append(self._speller.spell(word))
         return row

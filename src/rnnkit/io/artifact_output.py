@@ -29,7 +29,8 @@ _MODEL_FILES: Final = (
     "tokenizer/meta.json", "tokenizer/model.spm", "snapshots/step-*.safetensors", "last/meta.json",
     "last/state.json", "last/*.safetensors", "language-models/*/config.json", "language-models/*/vocab.tsv",
     "language-models/*/vocab.tsv.meta.json", "language-models/*/best.safetensors", "language-models/*/meta.json",
-    "language-models/*/tokenizer/meta.json", "states/*.npy", "states/*.npy.partial",
+    "language-models/*/tokenizer/meta.json", "word-vectors/vocab.tsv", "word-vectors/vectors.npy",
+    "word-vectors/subwords.npy", "word-vectors/meta.json", "states/*.npy", "states/*.npy.partial",
 )  # fmt: skip
 
 RUN_FILES: Final = {

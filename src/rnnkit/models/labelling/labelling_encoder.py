@@ -1,22 +1,24 @@
 """The encoder that taggers and text classifiers share: embeddings, characters, recurrent or Transformer layers.
 
-    x_s = [E[w_s]; c(w_s); P l(w_s)]            token embedding, characters of its word, states of language models
+    x_s = [E[w_s]; c(w_s); v(w_s); P l(w_s)]    token embedding; of its word: characters, static vector, states of
+                                                language models
     h_1 ... h_S = layers(x_1 ... x_S)           bidirectional by default
 
 The character representation c of a word (`character_encoder.py`) is computed once for each distinct word of a batch,
 which has half as many of them as words.
 
-The states l of frozen character language models (`language_model_states.py`) are optional. As they are large, they are
-projected by a learned matrix P. All pieces of a word have its characters and its states.
+Static vectors v (`static_vectors.py`) and the states l of frozen character language models
+(`language_model_states.py`) are optional. As states are large, they are projected by a learned matrix P. All pieces of
+a word have its characters, its vector and its states.
 
 In training, the embedding of a word that occurs n times in the training text is replaced by that of <unk> with
 probability a / (a + n), which trains <unk> and makes the network rely on characters and context (Kiperwasser and
 Goldberg 2016, arXiv:1603.04351).
 
-A `causal` encoder has the layers of a language model and runs in one direction (`causal_encoder.py`). Characters and
-states would change the input of its first layer, so they join its states instead:
+A `causal` encoder has the layers of a language model and runs in one direction (`causal_encoder.py`). Characters,
+vectors and states would change the input of its first layer, so they join its states instead:
 
-    h_s = [layers(x_1 ... x_s); c(w_s); P l(w_s)]         x_s = E[w_s]
+    h_s = [layers(x_1 ... x_s); c(w_s); v(w_s); P l(w_s)]         x_s = E[w_s]
 
 Shapes: B batch, S tokens, T words, W distinct words of the batch, E embedding, H hidden, F features of a word, D states
 of language models, P their projection.
@@ -72,6 +74,7 @@ class LabellingConfig:
         dropout_ngrams: Probability of leaving a character n-gram out of the mean of its word.
         weight_drop: DropConnect probability on the recurrent weights.
         unknown: The constant a of the equation above; 0 keeps all words.
+        word_vectors: Dimension of the static word vectors; 0 for none.
         language_models: Directions of the language models whose states represent words, in the order of the states.
         language_model_states: Size of their states for a word, of all together.
         language_model_projection: Size of the projection of these states.
@@ -103,6 +106,7 @@ class LabellingConfig:
     dropout_ngrams: float = 0.0
     weight_drop: float = 0.0
     unknown: float = 0.25
+    word_vectors: int = 0
     language_models: Sequence[str] = ()
     language_model_states: int = 0
     language_model_projection: int = 0
@@ -125,7 +129,8 @@ class LabellingConfig:
     @property
     def _feature_size(self) -> int:
         characters = 0 if self.characters == "none" else self.character_hidden
-        return characters + (self.language_model_projection if self.language_models else 0)
+        states = self.language_model_projection if self.language_models else 0
+        return characters + self.word_vectors + states
 
 
 @dataclass(frozen=True)
@@ -216,12 +221,17 @@ class LabellingEncoder(nn.Module):
         return dropout.embedding_dropout(self.embedding.weight, self._replace_tokens(token_BS), rate, self.training)
 
     def _word_features(self, batch: WordBatch) -> list[Tensor]:
-        """Return the characters and the states of language models for the word of each token, each (B, S, F)."""
+        """Return characters, static vectors and states of language models for the word of each token (B, S, F)."""
         features = []
+        weight = self.embedding.weight
+        word_BS = torch.from_numpy(batch.word_BS).to(weight.device)
         if self.character_encoder is not None and batch.features is not None:
-            character_WH = self.character_encoder(batch.features)
-            word_BS = torch.from_numpy(batch.word_BS).to(self.embedding.weight.device)
-            features.append(nn.functional.embedding(word_BS, character_WH))
+            features.append(nn.functional.embedding(word_BS, self.character_encoder(batch.features)))
+        if self.config.word_vectors:
+            if batch.vectors_WD is None:
+                raise ValueError("the batch has no static word vectors")
+            vectors_WD = torch.from_numpy(batch.vectors_WD).to(weight.device, weight.dtype)
+            features.append(nn.functional.embedding(word_BS, vectors_WD))
         if self.state_projection is not None:
             features.append(self._project_states(batch))
         return features

@@ -1,7 +1,7 @@
 """Model directories of taggers and text classifiers.
 
 config.json  labels.json  vocab.tsv  [tokenizer/]  best.safetensors  [average.safetensors]
-[language-models/]  meta.json
+[word-vectors/]  [language-models/]  meta.json
 
 `labels.json` has the labels of each output in the order of the network's classes, the scheme of their spans, and the
 alphabet of the character encoder.
@@ -25,10 +25,11 @@ from rnnkit.io.atomic import atomic_file
 from rnnkit.io.safe_reading import read_json
 from rnnkit.json_types import JsonMapping
 from rnnkit.models import model_weights, store
-from rnnkit.models.labelling import embedded_language_models, linear_store
+from rnnkit.models.labelling import embedded_language_models, linear_store, static_vectors
 from rnnkit.models.labelling.labelling_encoder import LabellingConfig
 from rnnkit.models.labelling.language_model_states import LanguageModelStates
 from rnnkit.models.labelling.linear_store import LinearClassifier
+from rnnkit.models.labelling.static_vectors import StaticVectors
 from rnnkit.models.labelling.tagger import TaggerNetwork
 from rnnkit.models.labelling.text_classifier import ClassifierNetwork
 from rnnkit.models.lm_store import VOCABULARY_FILE, find_tokenizer
@@ -65,6 +66,7 @@ class LoadedLabeller:
         inventory: Labels and alphabet.
         text: Name of the training text.
         facts: Metadata of the weights, such as step and validation scores.
+        static_vectors: The vectors that represent words beside the embeddings; None if the network has none.
         language_models: The language models whose states represent words; None if the network has none.
         marks: Tokenizer whose marks the tokens of a classifier have; None for words without marks.
     """
@@ -76,6 +78,7 @@ class LoadedLabeller:
     inventory: LabelInventory
     text: str
     facts: JsonMapping
+    static_vectors: StaticVectors | None = None
     language_models: LanguageModelStates | None = None
     marks: Tokenizer | None = None
 
@@ -133,9 +136,12 @@ def create_labeller(
     text: str,
     tokenizer: Path | None,
     vocabulary: Path,
+    vectors: StaticVectors | None = None,
     language_models: LanguageModelStates | None = None,
 ) -> None:
-    """Create the model directory of a tagger or text classifier, without weights but those of its language models.
+    """Create the model directory of a tagger or text classifier, with its static vectors and language models.
+
+    Its own weights are not written yet.
 
     Raises:
         ArtefactError: The directory cannot be written.
@@ -143,6 +149,8 @@ def create_labeller(
     store.create_model_dir(folder, tokenizer, {VOCABULARY_FILE: vocabulary})
     store.write_config(folder, task, [text], [VOCABULARY_FILE], dataclasses.asdict(config))
     write_inventory(folder, inventory)
+    if vectors is not None:
+        static_vectors.copy_vectors(vectors, folder)
     if language_models is not None:
         embedded_language_models.copy_language_models(language_models, folder)
 
@@ -245,9 +253,14 @@ def load_labeller(folder: Path, checkpoint: str, device: torch.device) -> Loaded
         inventory=inventory,
         text=str(document["languages"][0]),
         facts=facts,
+        static_vectors=_load_vectors(folder, network.config),
         language_models=_load_language_models(folder, network.config, device),
         marks=None if task == store.TAGGING else tokenizer,
     )
+
+
+def _load_vectors(folder: Path, config: LabellingConfig) -> StaticVectors | None:
+    return static_vectors.load_vectors(folder, config.word_vectors) if config.word_vectors else None
 
 
 def _load_language_models(folder: Path, config: LabellingConfig, device: torch.device) -> LanguageModelStates | None:

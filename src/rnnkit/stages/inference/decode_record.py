@@ -158,6 +158,7 @@ def _files(options: DecodeOptions) -> Iterator[tuple[str, Path, bool]]:
 def _of_model(part: str, folder: Path, checkpoint: str) -> Iterator[tuple[str, Path, bool]]:
     """Yield the files of a model that its output depends on."""
     from rnnkit.models import store
+    from rnnkit.models.labelling import static_vectors
     from rnnkit.models.labelling.embedded_language_models import embedded_folders
     from rnnkit.ngrams import store as ngram_store
 
@@ -168,7 +169,8 @@ def _of_model(part: str, folder: Path, checkpoint: str) -> Iterator[tuple[str, P
     yield f"{part}: {store.CONFIG_FILE}", folder / store.CONFIG_FILE, False
     for name in document["vocabularies"]:
         yield f"{part}: {name}", folder / name, False
-    parts = [folder / "tokenizer", *embedded_folders(folder, document["network"].get("language_models", []))]
+    parts = [folder / name for name in ("tokenizer", static_vectors.FOLDER)]
+    parts += embedded_folders(folder, document["network"].get("language_models", []))
     for file in sorted(file for each in parts for file in each.rglob("*")):
         if file.is_file() and not file.name.startswith("."):
             yield f"{part}: {file.relative_to(folder).as_posix()}", file, False

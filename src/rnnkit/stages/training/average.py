@@ -130,11 +130,12 @@ def _average_models(models: list[Path], output: Path, options: AverageOptions, l
 
 
 def _check_same_labels(folder: Path, first: Path) -> None:
-    """Check that taggers or text classifiers predict the same labels, by the states of the same language models."""
+    """Check that taggers or text classifiers predict the same labels, by the same language models and vectors."""
+    from rnnkit.embeddings.formats import vectors_directory
     from rnnkit.models.labelling.embedded_language_models import WEIGHTS_FILE
     from rnnkit.models.labelling.labelling_store import LABELS_FILE
 
-    compared = {LABELS_FILE: "labels", WEIGHTS_FILE: "language models"}
+    compared = {LABELS_FILE: "labels", WEIGHTS_FILE: "language models", vectors_directory.VECTORS: "word vectors"}
     for name in _labeller_files(first):
         if name.name in compared and manifest.sha256(folder / name) != manifest.sha256(first / name):
             raise ArtefactError(
@@ -143,10 +144,11 @@ def _check_same_labels(folder: Path, first: Path) -> None:
 
 
 def _labeller_files(folder: Path) -> list[Path]:
-    """Return the labels of a tagger or text classifier, and the files of its language models, relative to it."""
-    from rnnkit.models.labelling.embedded_language_models import FOLDER
+    """Return the labels of a tagger or text classifier, and the files of its vectors and language models."""
+    from rnnkit.models.labelling import embedded_language_models, static_vectors
     from rnnkit.models.labelling.labelling_store import LABELS_FILE
 
-    found = [path for path in sorted((folder / FOLDER).rglob("*")) if path.is_file()]
+    parts = [folder / name for name in (static_vectors.FOLDER, embedded_language_models.FOLDER)]
+    found = [path for part in parts for path in sorted(part.rglob("*")) if path.is_file()]
     labels = folder / LABELS_FILE
     return [path.relative_to(folder) for path in (*([labels] if labels.exists() else []), *found)]

@@ -76,6 +76,10 @@ class LabellingOptions(training.TrainingOptions):
         "character_embedding", help="Embedding dimension of characters.", minimum=1
     )
     character_hidden: int | None = _preset("character_hidden", help="Dimension of the encoded characters.", minimum=2)
+    word_vectors: Path | None = option(
+        None, help="Word vectors, in any format, that represent words beside the trained embeddings, not trained "
+        "further; they cover words that train lacks.", panel="Model", shown_default="none",
+    )  # fmt: skip
     language_model: list[Path] = option(
         (), help="Character language model whose states represent words, not trained further; a forward and a backward "
         "one are best.", panel="Model", shown_default="none",

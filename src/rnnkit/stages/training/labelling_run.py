@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,7 +11,7 @@ from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Workspace
 from rnnkit.json_types import JsonMapping
-from rnnkit.stages.training import language_model_inputs
+from rnnkit.stages.training import language_model_inputs, static_vector_inputs
 from rnnkit.stages.training.labelling_options import (
     TrainClassifierOptions,
     TrainTaggerOptions,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rnnkit.models.labelling.labelling_encoder import LabellingConfig
     from rnnkit.models.labelling.labelling_store import LabelInventory
     from rnnkit.models.labelling.language_model_states import LanguageModelStates
+    from rnnkit.models.labelling.static_vectors import StaticVectors
     from rnnkit.models.labelling.tagger import TaggerNetwork
     from rnnkit.models.labelling.text_classifier import ClassifierNetwork
     from rnnkit.training.optimizer import OptimizerSettings
@@ -83,7 +84,9 @@ def open_labelled(options: Options, task: str) -> TrainingInputs[LabelledData]:
         tokenizer = options.tokenizer or workspace.tokenizer
         check_match(data, "tokenizer", tokenizer, read_tokenizer_identity(tokenizer))
     digests = {"data": manifest.sha256(data.folder / manifest.NAME), **data.meta.inputs}
-    digests |= language_model_inputs.input_digests(options, options.output or workspace.model)
+    output = options.output or workspace.model
+    digests |= static_vector_inputs.input_digests(options, output)
+    digests |= language_model_inputs.input_digests(options, output)
     return TrainingInputs(data, paths, tokenizer, digests)
 
 
@@ -122,6 +125,8 @@ def build_labeller(run: Run, inputs: TrainingInputs[LabelledData]) -> TrainingCo
     model = _make_model(run, inputs)
     network = model.network
     table = data.table.with_features(character_features(network.config, model.inventory.alphabet))
+    if model.vectors is not None:
+        table = static_vector_inputs.extend(table, model.vectors, run, data)
     states = language_model_inputs.cache_states(run, data, inputs.tokenizer, model.language_models)
     train, valid = (LabelledBatches(data, split, table, states.splits.get(split)) for split in ("train", "valid"))
     batches = StepIterator(BatchSampler([train.lengths()], options.batch_tokens or 1, options.seed), run.shard)
@@ -148,6 +153,7 @@ def build_labeller(run: Run, inputs: TrainingInputs[LabelledData]) -> TrainingCo
 class _NewModel:
     network: TaggerNetwork | ClassifierNetwork
     inventory: LabelInventory
+    vectors: StaticVectors | None
     language_models: LanguageModelStates | None
 
 
@@ -173,8 +179,10 @@ def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
     alphabet = Alphabet.of_words(_train_words(data)) if options.characters in ("lstm", "cnn") else Alphabet("")
     inventory = LabelInventory(data.columns, alphabet)
     device = choose_device(options.device)
+    vectors = static_vector_inputs.open_vectors(run)
     language_models = language_model_inputs.open_states(run, device)
     config = _config(options, data, inventory, language_models)
+    config = replace(config, word_vectors=0 if vectors is None else vectors.dimension)
     shape = causal_shape_of(run)
     if shape is not None:
         config = shape.extend(config)
@@ -191,6 +199,7 @@ def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
             copy_from_language_model(network, options.init_from, inputs, vocabularies[0], run.listen)
         elif options.init_from is not None:
             _check_same_labels(options.init_from, inventory)
+            static_vector_inputs.check_same_vectors(options.init_from, vectors)
             language_model_inputs.check_same_language_models(options.init_from, language_models)
             load_initial_weights(network, data.task, options.init_from, vocabularies)
         embeddings.initialize(network, vocabularies, data, run.listen)
@@ -198,9 +207,9 @@ def _make_model(run: Run, inputs: TrainingInputs[LabelledData]) -> _NewModel:
     if run.creates_model:
         labelling_store.create_labeller(
             run.directory.path, data.task, config, inventory, data.text, inputs.tokenizer, inputs.vocabularies[0],
-            language_models,
+            vectors, language_models,
         )  # fmt: skip
-    return _NewModel(network, inventory, language_models)
+    return _NewModel(network, inventory, vectors, language_models)
 
 
 def _check_same_labels(source: Path, inventory: LabelInventory) -> None:

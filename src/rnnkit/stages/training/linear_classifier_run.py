@@ -124,6 +124,7 @@ def _check(options: TrainClassifierOptions) -> None:
         "resume": "training takes seconds and writes no checkpoints",
         "init_from": "its features depend on the training texts",
         "embeddings": "its input vectors are trained with the output",
+        "word_vectors": "its input vectors are trained with the output",
         "language_model": "its input vectors are trained with the output",
         "freeze_embeddings": "its input vectors are trained with the output",
     }
