@@ -65,7 +65,9 @@ class Dropout(nn.Module):
         return elementwise_dropout(x_BTD, self.rate, self.training)
 
 
-def embedding_dropout(weight_VE: Tensor, ids_BT: Tensor, rate: float, training: bool = True) -> Tensor:
+def embedding_dropout(
+    weight_VE: Tensor, ids_BT: Tensor, rate: float, training: bool = True, sparse: bool = False
+) -> Tensor:
     """Look up embeddings with embedding dropout: a dropped word is zero wherever it occurs in the batch.
 
     The rows are looked up first and scaled afterwards, so that the dropped matrix (V, E) is never materialized.
@@ -75,11 +77,12 @@ def embedding_dropout(weight_VE: Tensor, ids_BT: Tensor, rate: float, training: 
         ids_BT: Ids, of any shape.
         rate: Probability that a word of the vocabulary is dropped, from 0 to below 1.
         training: If false, look up without dropping.
+        sparse: Whether the gradient of the matrix is sparse.
 
     Returns:
         Embeddings, in the shape of `ids_BT` followed by E.
     """
-    x_BTE = nn.functional.embedding(ids_BT, weight_VE)
+    x_BTE = nn.functional.embedding(ids_BT, weight_VE, sparse=sparse)
     if not training or rate == 0:
         return x_BTE
     return x_BTE * _mask(weight_VE, (len(weight_VE),), rate)[ids_BT].unsqueeze(-1)

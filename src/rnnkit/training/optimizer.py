@@ -33,9 +33,11 @@ from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.json_types import JsonMapping
 from rnnkit.models import model_weights
 from rnnkit.nn.kinds import Optimizer
+from rnnkit.training import row_updates
 from rnnkit.training.checkpoint import Array, Arrays
 from rnnkit.training.layerwise import LayerwiseTraining
 from rnnkit.training.process_group import ProcessGroup
+from rnnkit.training.row_updates import RowAdam, RowGradient
 from rnnkit.training.task import LossScaling
 
 OPTIMIZER_FILE = "optimiser"
@@ -120,9 +122,12 @@ class NetworkOptimizer:
         self._trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._layerwise = layerwise
         self._steps = 0
-        groups = [{"params": self._trained}] if layerwise is None else layerwise.optimizer_groups()
+        self._rows = RowAdam(row_updates.sparse_tables(network), averaged=bool(settings.ema_decay))
+        in_rows = set(self._rows.tables.values())
+        self._dense = [parameter for parameter in self._trained if parameter not in in_rows]
+        groups = [{"params": self._dense}] if layerwise is None else layerwise.optimizer_groups()
         self._optimizer = _make_optimizer(settings, groups)
-        self._ema = WeightEMA(self._trained, settings.ema_decay) if settings.ema_decay else None
+        self._ema = WeightEMA(self._dense, self._rows, settings.ema_decay) if settings.ema_decay else None
         self._scaler = LossScaler() if settings.scale_loss else None
         self._accumulated_unit = 0
 
@@ -162,26 +167,48 @@ class NetworkOptimizer:
         """
         if not self._accumulated_unit:
             self._optimizer.zero_grad()
-        self.group.all_reduce_gradients(self._trained, self._accumulated_unit / max(1, tokens) / self._loss_scale)
+        rows = self._reduce_gradients(self._accumulated_unit / max(1, tokens) / self._loss_scale)
         self._accumulated_unit = 0
         self._steps += 1
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate * group.get("scale", 1.0)
-        norm = torch.nn.utils.clip_grad_norm_(self._trained, self._settings.clip or float("inf"))
+        norm = self._clip_norm(list(rows.values()))
         scaling = self._update_loss_scale(norm)
         if scaling is not None and scaling.skipped:
             return UpdateResult(0.0, scaling)
         if self._settings.clip_value:
-            torch.nn.utils.clip_grad_value_(self._trained, self._settings.clip_value)
+            torch.nn.utils.clip_grad_value_(self._dense, self._settings.clip_value)
+            row_updates.clip_values(list(rows.values()), self._settings.clip_value)
         self._optimizer.step()
-        if self._ema is not None:
-            self._ema.update()
+        decay = 0.0 if self._ema is None else self._ema.update()
+        self._rows.step(rows, learning_rate, decay)
         return UpdateResult(norm.item(), scaling)
 
     def discard_gradients(self) -> None:
         """Discard the gradients accumulated since the last update."""
         self._optimizer.zero_grad()
+        self._rows.collect()
         self._accumulated_unit = 0
+
+    def _reduce_gradients(self, weight: float) -> dict[str, RowGradient]:
+        """Sum weight times gradient over all processes; returns those of tables that are updated by rows."""
+        if self.group.world_size > 1:
+            row_updates.make_dense(self._rows.tables.values())
+            self.group.all_reduce_gradients(self._trained, weight)
+            return self._rows.collect()
+        self.group.all_reduce_gradients(self._dense, weight)
+        rows = self._rows.collect()
+        row_updates.scale_gradients(list(rows.values()), weight)
+        return rows
+
+    def _clip_norm(self, rows: Sequence[RowGradient]) -> Tensor:
+        """Clip the gradient by the norm of all its parts together; returns the norm before."""
+        gradients = [parameter.grad for parameter in self._dense if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm([*gradients, *(each.values_RD for each in rows)])
+        limit = self._settings.clip or float("inf")
+        torch.nn.utils.clip_grads_with_norm_(self._dense, limit, norm)
+        row_updates.clip_norm(rows, limit, norm)
+        return norm
 
     @property
     def _loss_scale(self) -> float:
@@ -212,6 +239,8 @@ class NetworkOptimizer:
         random = dict(self.group.gather_arrays(random))
         weights = {name: to_numpy(tensor) for name, tensor in self._tensors.items()}
         state: dict[str, Arrays] = {"weights": weights, OPTIMIZER_FILE: moments, "random": random}
+        if self._rows.tables:
+            state["rows"] = self._rows.state_dict()
         if self._ema is not None:
             state["mean"] = self._ema.state_dict()
         if self._scaler is not None:
@@ -236,6 +265,8 @@ class NetworkOptimizer:
             self._optimizer.state[parameter] = {
                 key.rpartition(":")[2]: torch.from_numpy(moments[key].copy()).to(self.device) for key in keys
             }
+        if self._rows.tables:
+            self._rows.load_state_dict(state["rows"])
         if self._ema is not None:
             self._ema.load_state_dict(state["mean"])
         if self._scaler is not None:
@@ -318,34 +349,39 @@ class WeightEMA:
 
     Args:
         parameters: The parameters.
+        rows: Tables that are updated by rows, which keeps their averages.
         decay: Share of the average that one update keeps, once the warm-up is over.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
+    def __init__(self, parameters: Sequence[nn.Parameter], rows: RowAdam, decay: float) -> None:
         self._parameters = parameters
+        self._rows = rows
         self._decay = decay
         self._averages = [parameter.detach().clone() for parameter in parameters]
         self._updates = 0
 
-    def update(self) -> None:
-        """Update the average with the current parameters."""
+    def update(self) -> float:
+        """Update the average with the current parameters, and return its decay in this step."""
         self._updates += 1
         decay = min(self._decay, (1 + self._updates) / (EMA_WARMUP + self._updates))
         torch._foreach_lerp_(self._averages, [parameter.detach() for parameter in self._parameters], 1 - decay)
+        return decay
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """Replace the parameters by their average within the block."""
-        original = [parameter.detach().clone() for parameter in self._parameters]
-        self._assign(self._averages)
+        parameters = [*self._parameters, *self._rows.tables.values()]
+        original = [parameter.detach().clone() for parameter in parameters]
+        self._assign(parameters, [*self._averages, *self._rows.averages()])
         try:
             yield
         finally:
-            self._assign(original)
+            self._assign(parameters, original)
 
+    @staticmethod
     @torch.no_grad()
-    def _assign(self, values: Sequence[Tensor]) -> None:
-        for parameter, value in zip(self._parameters, values, strict=True):
+    def _assign(parameters: Sequence[nn.Parameter], values: Sequence[Tensor]) -> None:
+        for parameter, value in zip(parameters, values, strict=True):
             parameter.copy_(value)
 
     def state_dict(self) -> Arrays:

@@ -173,6 +173,12 @@ class LabellingEncoder(nn.Module):
         """Set the frequency of each vocabulary entry in the training text, for the replacement by <unk>."""
         self._unknown_rate_V = _unknown_rates(counts_V, self.config.unknown)
 
+    def use_sparse_gradients(self) -> None:
+        """Make the gradients of the embeddings of tokens and n-grams sparse, for updates of used rows alone."""
+        self.embedding.sparse = True
+        if self.character_encoder is not None and isinstance(self.character_encoder.embedding, nn.EmbeddingBag):
+            self.character_encoder.embedding.sparse = True
+
     def layer_parameters(self) -> list[list[nn.Parameter]]:
         """Return the parameters by depth: those of each layer, the last one first, and at the end the input's."""
         layers = self.layers
@@ -217,8 +223,9 @@ class LabellingEncoder(nn.Module):
 
     def _embed(self, token_BS: Tensor) -> Tensor:
         """Look up embeddings (B, S, E)."""
-        rate = self.config.dropout_embedding
-        return dropout.embedding_dropout(self.embedding.weight, self._replace_tokens(token_BS), rate, self.training)
+        rate, sparse = self.config.dropout_embedding, self.embedding.sparse
+        token_BS = self._replace_tokens(token_BS)
+        return dropout.embedding_dropout(self.embedding.weight, token_BS, rate, self.training, sparse)
 
     def _word_features(self, batch: WordBatch) -> list[Tensor]:
         """Return characters, static vectors and states of language models for the word of each token (B, S, F)."""

@@ -131,6 +131,8 @@ def build_labeller(run: Run, inputs: TrainingInputs[LabelledData]) -> TrainingCo
     train, valid = (LabelledBatches(data, split, table, states.splits.get(split)) for split in ("train", "valid"))
     batches = StepIterator(BatchSampler([train.lengths()], options.batch_tokens or 1, options.seed), run.shard)
     layerwise = make_layerwise(network, options, batches.per_epoch)
+    if options.optimizer == "adam" and not options.weight_decay and layerwise is None:
+        network.encoder.use_sparse_gradients()
     optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group, layerwise)
     precision = choose_precision(
         options.precision, optimizer.device, options.hidden or 0, MIN_HIDDEN_FOR_BF16_SEQUENCES
