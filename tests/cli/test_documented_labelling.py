@@ -1,7 +1,7 @@
 """The commands of docs/labelling.md run as they are typed, in their order, with training cut to two steps.
 
-Of six models, two taggers and a classifier, and the language models of one of them, are trained; the other two are
-estimated, and not used.
+Of seven models, three taggers and a classifier, with the vectors and the language models of two taggers, are trained;
+the others are estimated, and not used.
 """
 
 from __future__ import annotations

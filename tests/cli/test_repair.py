@@ -18,7 +18,7 @@ from rnnkit.stages.text import align, align_options
 
 from .conftest import Run
 
-VECTORS = ("vectors", "embeddings", "init_from")
+VECTORS = ("vectors", "embeddings", "word_vectors", "init_from")
 """Options that name vectors; `--init-from` of other trainers names models."""
 
 COUNTS = {"words that are not UTF-8": 1, "duplicate words": 1, "wrong header counts": 1, "missing final newlines": 1}

@@ -57,7 +57,8 @@ def test_unknown_tokens() -> None:
 
 def table(pieces: list[list[int]]) -> WordTable:
     words = ["</s>", *(f"w{row}" for row in range(1, len(pieces)))]
-    made = WordTable(words, SparseRows.from_lists(pieces))
+    vectors_WD = np.arange(3 * len(words), dtype=np.float32).reshape(-1, 3)
+    made = WordTable(words, SparseRows.from_lists(pieces), vectors_WD=vectors_WD)
     return made.with_features(lambda word: [len(word), 5])
 
 
@@ -83,3 +84,7 @@ def test_batch(pieces: list[list[int]], data: st.DataObject) -> None:
             ends.tolist()
         )
     assert len(set(batch.rows_W.tolist())) == len(batch.rows_W) == len(batch.features)
+    assert batch.vectors_WD is not None
+    assert batch.vectors_WD.tolist() == [[3 * row, 3 * row + 1, 3 * row + 2] for row in batch.rows_W.tolist()]
+    assert words.with_features(None).features is None
+    assert WordTable(words.words, words.tokens).batch([np.array([0])]).vectors_WD is None

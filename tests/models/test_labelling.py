@@ -33,6 +33,9 @@ def table(config: LabellingConfig, pieces: bool = False) -> WordTable:
     if pieces:
         tokens[2:4] = [[5, 8], [6, 8, 9]]
     made = WordTable(WORDS, SparseRows.from_lists(tokens))
+    if config.word_vectors:
+        vectors_WD = np.random.default_rng(4).normal(size=(len(WORDS), config.word_vectors))
+        made = replace(made, vectors_WD=vectors_WD.astype(np.float32))
     return made.with_features(character_features(config, ALPHABET))
 
 
@@ -58,6 +61,34 @@ def test_a_sentence_is_encoded_alike_alone_and_in_a_batch(arch: str, characters:
         alone = encoder(batch(config, row, pieces=pieces))
         length = len(SENTENCES[row])
         torch.testing.assert_close(together.state_BTH[row, :length], alone.state_BTH[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("pieces", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("characters", ["cnn", "none"])
+@pytest.mark.parametrize("arch", ["lstm", "transformer"])
+def test_static_vectors_are_those_of_the_words(arch: str, characters: str, causal: bool, pieces: bool) -> None:
+    torch.manual_seed(5)
+    config = configured(arch=arch, characters=characters, word_vectors=3, bidirectional=not causal, causal=causal)
+    if causal:
+        config = replace(config, embedding=6, layers=1)
+    encoder = LabellingEncoder(config).eval()
+    given = batch(config, 0, 1, 2, 3, pieces=pieces)
+    together = encoder(given)
+    assert given.vectors_WD is not None
+    for row in range(4):
+        alone = encoder(batch(config, row, pieces=pieces))
+        length = len(SENTENCES[row])
+        torch.testing.assert_close(together.state_BTH[row, :length], alone.state_BTH[0], rtol=1e-5, atol=1e-6)
+    changed_WD = given.vectors_WD.copy()
+    changed_WD[given.rows_W.tolist().index(2)] += 1  # `bird`: positions 1; none; 0, 1 and 5; none
+    other = encoder(replace(given, vectors_WD=changed_WD))
+    differs_BT = (other.state_BTH - together.state_BTH).abs().amax(2) > 1e-5
+    assert differs_BT.any(1).tolist() == [True, False, True, False]
+    if causal:
+        assert differs_BT[2].nonzero()[:, 0].tolist() == [0, 1, 5]
+    with pytest.raises(ValueError, match="no static word vectors"):
+        encoder(replace(given, vectors_WD=None))
 
 
 @pytest.mark.parametrize("characters", ["lstm", "cnn", "ngrams"])

@@ -19,7 +19,10 @@ from rnnkit.models.labelling.language_model_states import LanguageModelStates
 from rnnkit.text.special_tokens import EOS, NAMES
 
 MAX_CACHED_WORDS = 1 << 18
-"""Words whose encoding is kept; about 100 bytes each."""
+"""Words whose encoding is kept; about 100 bytes each, without static vectors."""
+
+MAX_CACHED_NUMBERS = 1 << 24
+"""Numbers of the static vectors that are kept, 64 MiB."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class WordCache:
         assert isinstance(config, LabellingConfig)
         self._features = character_features(config, model.inventory.alphabet)
         self._static = model.static_vectors
+        self._limit = min(MAX_CACHED_WORDS, MAX_CACHED_NUMBERS // max(1, config.word_vectors))
         self._language_models = model.language_models
         self._speller = None if model.language_models is None else model.language_models.speller(model.marks)
         self._reset()
@@ -75,7 +79,7 @@ class WordCache:
 
     def encode(self, sentences: Sequence[Sequence[str]]) -> EncodedSentences:
         """Encode sentences, given their words."""
-        if len(self._words) > MAX_CACHED_WORDS:
+        if len(self._words) > self._limit:
             self._reset()
         rows = [[*map(self._row, sentence), 0] for sentence in sentences]
         used, index = np.unique(np.concatenate([[0], *rows]).astype(np.int64), return_inverse=True)

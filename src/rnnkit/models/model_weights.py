@@ -151,7 +151,7 @@ def may_exceed_weights(shape: JsonMapping, tensors: Mapping[str, Tensor]) -> boo
     layers = sum(value for key, value in numbers.items() if "layers" in key)
     if layers > len(tensors):
         raise ValueError(f"it has {layers} layers, but the weights have {len(tensors)} tensors")
-    sizes = ("embedding", "hidden", "inner", "language_model_states", "language_model_projection")
+    sizes = ("embedding", "hidden", "inner", "word_vectors", "language_model_states", "language_model_projection")
     width = max((numbers.get(key, 0) for key in sizes), default=0)
     vocabulary = sum(numbers.get(key, 0) for key in ("vocabulary", "source_size", "target_size"))
     upper_bound = 4 * (2 * vocabulary * width + 32 * (layers + 1) * width**2)

@@ -7,10 +7,12 @@ text, so they also tell apart words that the labelled text lacks. Were they trai
 would move away from those of other words with a similar meaning; hence they stay as they are, beside the embeddings
 (Kim 2014, arXiv:1408.5882, section 3.1: multichannel).
 
-A word is looked up as it is, without the markers of its tokenizer, then lowercased. If the vectors have subwords, that
-of another word is composed of its character n-grams. A word without a vector has zeros.
+A word is looked up as it is, then without the markers of its tokenizer, then lowercased. If the vectors have subwords,
+the vector of any other word is composed of those of its character n-grams. A word without a vector has zeros.
 
 word-vectors/   inside the model directory: a vectors directory, so that the model stays self-contained
+
+Its manifest has the factor 1 / r, which saves reading all vectors before the first word is labelled.
 
 Shapes: W words, D dimension of a vector.
 """
@@ -28,12 +30,16 @@ from rnnkit.data.word_table import EOS_ROW, Vectors, WordTable
 from rnnkit.embeddings.formats import vectors_directory
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.errors import FormatError
+from rnnkit.io import manifest
 from rnnkit.models.pretrained_embeddings import spelling_variants, strip_markers
 
 FOLDER = "word-vectors"
 
 INPUT = "word_vectors"
 """Name of their digest in the manifest of a model."""
+
+SCALE = "scale"
+"""Fact of the copy's manifest: the factor 1 / r."""
 
 BLOCK_ROWS = 1 << 14
 
@@ -43,27 +49,36 @@ class StaticVectors:
 
     Args:
         table: The vectors.
+        scale: The factor that they are multiplied by; None to compute it from all of them.
 
     Raises:
         FormatError: A vector contains NaN or infinity.
     """
 
-    def __init__(self, table: VectorTable) -> None:
+    def __init__(self, table: VectorTable, scale: float | None = None) -> None:
         self.table = table
         self.dimension = table.dimension
-        self._scale = np.float32(1 / _root_mean_square_length(table))
+        self.scale = np.float32(1 / _root_mean_square_length(table) if scale is None else scale)
 
     def look_up(self, word: str) -> Vectors | None:
-        """Return the vector of a word (D,); None if it has none."""
+        """Return the vector of a word (D,), scaled; None if it has none.
+
+        Raises:
+            FormatError: It contains NaN or infinity.
+        """
         words = self.table.words
         spelling = next((spelling for spelling in spelling_variants(word) if spelling in words), strip_markers(word))
         vector = self.table.vector(spelling)
-        return None if vector is None or not vector.any() else vector * self._scale
+        return None if vector is None or not vector.any() else vector * self.scale
 
     def equals(self, other: StaticVectors) -> bool:
-        """Return whether both have the same words with the same vectors."""
+        """Return whether both have the same words and subwords with the same vectors."""
         first, second = self.table, other.table
-        return np.array_equal(first.matrix_VD, second.matrix_VD) and list(first.words) == list(second.words)
+        if first.subwords != second.subwords or first.words.encoded() != second.words.encoded():
+            return False
+        if first.buckets_KD is None or second.buckets_KD is None:
+            return first.buckets_KD is second.buckets_KD and np.array_equal(first.matrix_VD, second.matrix_VD)
+        return np.array_equal(first.buckets_KD, second.buckets_KD) and np.array_equal(first.matrix_VD, second.matrix_VD)
 
     def stack(self, vectors: Iterable[Vectors | None]) -> Vectors:
         """Return the vectors of words as rows (W, D), zeros for None."""
@@ -89,13 +104,14 @@ def _root_mean_square_length(table: VectorTable) -> float:
 
 
 def copy_vectors(vectors: StaticVectors, folder: Path) -> None:
-    """Copy the vectors into a model directory; context vectors, which no word needs, are left out.
+    """Copy the vectors into a model directory, without context vectors, which are not used.
 
     Raises:
         DataError: A word contains white space.
         ArtefactError: The directory cannot be written.
     """
-    vectors_directory.write(folder / FOLDER, replace(vectors.table, contexts_VD=None, repairs=None))
+    table = replace(vectors.table, contexts_VD=None, repairs=None)
+    vectors_directory.write(folder / FOLDER, table, facts={SCALE: float(vectors.scale)})
 
 
 def load_vectors(folder: Path, dimension: int) -> StaticVectors:
@@ -106,6 +122,7 @@ def load_vectors(folder: Path, dimension: int) -> StaticVectors:
         dimension: The dimension that config.json expects.
 
     Raises:
+        ArtefactError: Another kind of directory is in their place.
         FormatError: They are missing, damaged, or of another dimension.
     """
     path = folder / FOLDER
@@ -119,4 +136,9 @@ def load_vectors(folder: Path, dimension: int) -> StaticVectors:
         raise FormatError(
             f"{path} does not fit config.json", f"dimension {table.dimension}, expected {dimension}", path=path
         )
-    return StaticVectors(table)
+    manifest_path = path / manifest.NAME
+    with manifest.explain_damage(manifest_path):
+        scale = float(manifest.load(manifest_path).facts[SCALE])
+        if not 0 < scale < math.inf:
+            raise ValueError(f"{SCALE} is {scale}")
+    return StaticVectors(table, scale)

@@ -131,16 +131,22 @@ def _average_models(models: list[Path], output: Path, options: AverageOptions, l
 
 def _check_same_labels(folder: Path, first: Path) -> None:
     """Check that taggers or text classifiers predict the same labels, by the same language models and vectors."""
-    from rnnkit.embeddings.formats import vectors_directory
+    from rnnkit.models.labelling import static_vectors
     from rnnkit.models.labelling.embedded_language_models import WEIGHTS_FILE
     from rnnkit.models.labelling.labelling_store import LABELS_FILE
 
-    compared = {LABELS_FILE: "labels", WEIGHTS_FILE: "language models", vectors_directory.VECTORS: "word vectors"}
+    compared = {LABELS_FILE: "labels", WEIGHTS_FILE: "language models"}
     for name in _labeller_files(first):
         if name.name in compared and manifest.sha256(folder / name) != manifest.sha256(first / name):
             raise ArtefactError(
                 f"{folder} and {first} have different {compared[name.name]}", f"{name} differs", path=folder
             )
+    # The manifest of the vectors has the checksums of their files.
+    paths = [each / static_vectors.FOLDER / manifest.NAME for each in (folder, first)]
+    if paths[1].exists() and manifest.load(paths[0]).files != manifest.load(paths[1]).files:
+        raise ArtefactError(
+            f"{folder} and {first} have different word vectors", f"{static_vectors.FOLDER} differs", path=folder
+        )
 
 
 def _labeller_files(folder: Path) -> list[Path]:

@@ -76,9 +76,18 @@ class LabellingOptions(training.TrainingOptions):
         "character_embedding", help="Embedding dimension of characters.", minimum=1
     )
     character_hidden: int | None = _preset("character_hidden", help="Dimension of the encoded characters.", minimum=2)
+    embeddings: list[Path] = changed(
+        training.TrainingOptions, "embeddings",
+        help="Word vectors that initialize the embeddings; for words that train lacks, use --word-vectors.",
+    )  # fmt: skip
     word_vectors: Path | None = option(
-        None, help="Word vectors, in any format, that represent words beside the trained embeddings, not trained "
-        "further; they cover words that train lacks.", panel="Model", shown_default="none",
+        None, help="Word vectors, in any format, that represent words in addition to the embeddings, also words that "
+        "train lacks; not trained further.", panel="Model", shown_default="none",
+    )  # fmt: skip
+    repair: bool = changed(
+        training.TrainingOptions, "repair",
+        help="Read imperfect files of --embeddings and --word-vectors: repair or skip invalid UTF-8, duplicates, wrong "
+        "counts.",
     )  # fmt: skip
     language_model: list[Path] = option(
         (), help="Character language model whose states represent words, not trained further; a forward and a backward "

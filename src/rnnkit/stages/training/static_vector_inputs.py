@@ -45,9 +45,10 @@ def open_vectors(run: Run) -> StaticVectors | None:
     """Load the vectors of a run, of a resumed one from its model directory; None if it has none.
 
     Raises:
-        DataError: The vectors do not exist, or are malformed.
+        DataError: The vectors are malformed.
         FormatError: They are damaged.
     """
+    from rnnkit.embeddings.formats.word_validation import spaces_to_underscores
     from rnnkit.models import store
     from rnnkit.models.labelling.static_vectors import StaticVectors, load_vectors
 
@@ -57,7 +58,8 @@ def open_vectors(run: Run) -> StaticVectors | None:
         return load_vectors(run.directory.path, dimension) if dimension else None
     if options.word_vectors is None:
         return None
-    return StaticVectors(queries.load_table(options.word_vectors, options.repair, run.listen))
+    table = spaces_to_underscores(queries.load_table(options.word_vectors, options.repair, run.listen))
+    return StaticVectors(table)
 
 
 def extend(table: WordTable, vectors: StaticVectors, run: Run, data: LabelledData) -> WordTable:
@@ -105,9 +107,10 @@ def check_same_vectors(source: Path, vectors: StaticVectors | None) -> None:
     if theirs is None and vectors is None:
         return
     if theirs is None or vectors is None or not theirs.equals(vectors):
+        has = "no" if theirs is None else "other" if vectors is not None else "static"
         raise ArtefactError(
-            f"--init-from {source} has {'no' if theirs is None else 'other'} static word vectors",
-            "its weights belong to its own vectors",
+            f"--init-from {source} has {has} word vectors",
+            "its weights were trained on them" if theirs is not None else "its weights were trained without",
             hint=f"leave out {OPTION}" if theirs is None else f"{OPTION} {source / FOLDER}",
             path=source,
             option="--init-from",

@@ -19,6 +19,7 @@ EXAMPLE = """\
 rnnkit train-classifier
 rnnkit train-classifier --arch gru --pooling attention
 rnnkit train-classifier --embeddings wiki.en.vec --embedding 300 --freeze-embeddings
+rnnkit train-classifier --word-vectors work/embeddings
 rnnkit train-classifier --class-weights balanced
 rnnkit train-classifier --init-from work/lm --unfreeze gradual --layer-decay 0.4    # work/lm: a language model
 rnnkit train-classifier --arch linear --word-ngrams 2 --output work/linear

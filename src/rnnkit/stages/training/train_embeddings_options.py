@@ -27,7 +27,8 @@ class TrainEmbeddingsOptions(training.RunOptions, shared.ThreadOptions, shared.R
     """Train word vectors on text, token files or aligned data: skip-gram or CBOW, with or without subwords.
 
     Words are separated by white space; `rnnkit tokenize` makes them from raw text. The result is a vectors directory
-    for `rnnkit neighbors`, `analogy`, `evaluate-embeddings`, `convert-embeddings` and `train --embeddings`.
+    for `rnnkit neighbors`, `analogy`, `evaluate-embeddings`, `convert-embeddings`, `train --embeddings` and
+    `--word-vectors`.
     """
 
     text: list[Path] = argument(

@@ -19,6 +19,7 @@ rnnkit train-tagger
 rnnkit train-tagger --preset fast --output work/fast
 rnnkit train-tagger --arch gru --characters cnn --crf
 rnnkit train-tagger --embeddings wiki.en.vec --embedding 300
+rnnkit train-tagger --word-vectors work/embeddings
 rnnkit train-tagger --language-model work/forward --language-model work/backward
 rnnkit train-tagger --tune-seconds 3600
 rnnkit train-tagger --folds 5
