@@ -15,16 +15,21 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 from tests.reliability.runs import assert_same, finish, start, wait_for
-from tests.workspaces import SMALL, SMALL_TEXT, make_text_workspace, make_workspace
+from tests.workspaces import SMALL, SMALL_TEXT, make_labelled_workspace, make_text_workspace, make_workspace
 
 from rnnkit.io import manifest
 from rnnkit.training import checkpoint
 
 TWO = ["--processes", "2"]
 TEXT = [*SMALL_TEXT, "--vary-steps", "--mean-decay", "0.9"]
+LABELS = [
+    "--hidden", "6", "--embedding", "5", "--character-hidden", "4", "--batch-tokens", "60", "--max-steps", "64",
+    "--validate-every", "8",
+]  # fmt: skip
 DRY = {
     "pairs": [*SMALL, "--dropout", "0"],
     "text": [*TEXT, "--dropout", "0", "--dropout-input", "0", "--dropout-hidden", "0", "--activation-penalty", "1"],
+    "labels": [*LABELS, "--dropout", "0", "--dropout-ngrams", "0", "--word-dropout", "0"],
 }
 LONG_STEPS = 200
 LONG = ["--max-steps", str(LONG_STEPS), "--validate-every", str(LONG_STEPS)]
@@ -38,6 +43,7 @@ def works(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "pairs": make_workspace(tmp_path_factory.mktemp("pairs")),
         "text": make_text_workspace(tmp_path_factory.mktemp("text")),
+        "labels": make_labelled_workspace(tmp_path_factory.mktemp("labels"), "tags"),
     }
 
 
@@ -80,7 +86,7 @@ def records(model: Path) -> list[dict[str, float]]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["pairs", pytest.param("text", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("kind", ["pairs", "labels", pytest.param("text", marks=pytest.mark.exhaustive)])
 def test_two_processes_equal_two_accumulated_batches(works: dict[str, Path], tmp_path: Path, kind: str) -> None:
     """Two processes take the steps of one that adds up the gradients of two batches."""
     one, two = tmp_path / "one", tmp_path / "two"

@@ -55,6 +55,24 @@ def classified(work: Path, output: Path, data: str = "long", **changes: Any) -> 
     return result
 
 
+@pytest.mark.parametrize(
+    ("changes", "by_row"),
+    [
+        ({}, {"encoder.embedding.weight", "encoder.character_encoder.embedding.weight"}),
+        ({"characters": "lstm"}, {"encoder.embedding.weight"}),
+        ({"optimizer": "adamw"}, set()),
+        ({"weight_decay": 0.01}, set()),
+    ],
+)
+def test_adam_updates_used_rows_of_tables(
+    work: Path, tmp_path: Path, changes: dict[str, Any], by_row: set[str]
+) -> None:
+    """Weight decay moves all rows, used or not."""
+    model = tagged(work, tmp_path / "model", **changes).model
+    tables = {name.partition(":")[0] for name in checkpoint.load(model / "last").arrays.get("rows", {})}
+    assert tables - {"steps", "log_decay"} == by_row
+
+
 def test_a_tagger_with_two_outputs(work: Path, tmp_path: Path) -> None:
     result = tagged(work, tmp_path / "model")
     model = result.model
