@@ -171,7 +171,7 @@ def _initial_state(table: nn.Parameter, averaged: bool) -> TableState:
     )
 
 
-def make_dense(tables: Iterable[nn.Parameter]) -> None:
+def make_dense(tables: Iterable[Tensor]) -> None:
     """Make the gradients of tables dense, so that they can be summed over processes."""
     for table in tables:
         if table.grad is not None and table.grad.is_sparse:

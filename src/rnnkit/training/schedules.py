@@ -91,9 +91,13 @@ def one_cycle_factor(done: float) -> float:
     return ONE_CYCLE_END + (1 - ONE_CYCLE_END) * (1 + math.cos(math.pi * fallen)) / 2
 
 
-def default_epochs(target_tokens: int) -> int:
-    """Return the default number of epochs for a training split with this many target tokens.
+def default_epochs(target_tokens: int, times_sqrt_tokens: int = EPOCHS_TIMES_SQRT_TOKENS) -> int:
+    """Return the default number of epochs for a training split.
 
     It falls with the square root of the size: small corpora get more epochs, but fewer steps than large ones.
+
+    Args:
+        target_tokens: Number of target tokens of the split.
+        times_sqrt_tokens: The product of the epochs and the square root of the target tokens.
     """
-    return min(MAX_EPOCHS, max(MIN_EPOCHS, round(EPOCHS_TIMES_SQRT_TOKENS / math.sqrt(max(1, target_tokens)))))
+    return min(MAX_EPOCHS, max(MIN_EPOCHS, round(times_sqrt_tokens / math.sqrt(max(1, target_tokens)))))

@@ -8,8 +8,11 @@ The character representation c of a word (`character_encoder.py`) is computed on
 which has half as many of them as words.
 
 Static vectors v (`static_vectors.py`) and the states l of frozen character language models
-(`language_model_states.py`) are optional. As states are large, they are projected by a learned matrix P. All pieces of
-a word have its characters, its vector and its states.
+(`language_model_states.py`) are optional. All pieces of a word have its characters, its vector and its states.
+
+As states are large, they are projected by a learned matrix P, and divided by the square root of their number D before:
+Adam moves all weights of P by the same step, so that without it a step would change the projection D^0.5 times as much
+as the embedding of a word, whose length is about 1. The tagger would learn from the states alone, and worse.
 
 In training, the embedding of a word that occurs n times in the training text is replaced by that of <unk> with
 probability a / (a + n), which trains <unk> and makes the network rely on characters and context (Kiperwasser and
@@ -248,9 +251,8 @@ class LabellingEncoder(nn.Module):
         if self.state_projection is None or batch.states_BTD is None:
             raise ValueError("the batch has no states of language models")
         weight = self.state_projection.weight
-        projected_BTP: Tensor = self.state_projection(
-            torch.from_numpy(batch.states_BTD).to(weight.device, weight.dtype)
-        )
+        states_BTD = torch.from_numpy(batch.states_BTD).to(weight.device, weight.dtype)
+        projected_BTP: Tensor = self.state_projection(states_BTD * weight.shape[1] ** -0.5)
         if batch.position_BS is None:
             return projected_BTP
         position_BS = torch.from_numpy(batch.position_BS).to(weight.device)

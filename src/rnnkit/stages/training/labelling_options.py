@@ -20,7 +20,7 @@ TAGGER: JsonMapping = {
     "arch": "lstm", "bidirectional": True, "residual": True,
     "layers": 1, "hidden": 400, "embedding": 100, "characters": "ngrams", "character_embedding": 32,
     "character_hidden": 128, "inner": 800, "heads": 4, "layer_norm": False, "dropout": 0.5, "dropout_embedding": 0.0,
-    "dropout_ngrams": 0.25, "weight_drop": 0.0, "word_dropout": 1.0, "epochs": 8.0, "batch_tokens": 600,
+    "dropout_ngrams": 0.25, "weight_drop": 0.0, "word_dropout": 1.0, "epochs": 0.0, "batch_tokens": 600,
     "learning_rate": 4e-3, "warmup": 100, "label_smoothing": 0.0, "mean_decay": 0.998,
 }  # fmt: skip
 """Defaults of a tagger, chosen on the validation data of the English Web Treebank.
@@ -35,7 +35,7 @@ CLASSIFIER: JsonMapping = {
     "arch": "lstm", "bidirectional": True, "residual": True,
     "layers": 1, "hidden": 256, "embedding": 128, "characters": "none", "character_embedding": 32,
     "character_hidden": 64, "inner": 512, "heads": 4, "layer_norm": False, "dropout": 0.5, "dropout_embedding": 0.1,
-    "dropout_ngrams": 0.25, "weight_drop": 0.0, "word_dropout": 0.25, "epochs": 10.0, "batch_tokens": 1000,
+    "dropout_ngrams": 0.25, "weight_drop": 0.0, "word_dropout": 0.25, "epochs": 0.0, "batch_tokens": 1000,
     "learning_rate": 1e-3, "warmup": 100, "label_smoothing": 0.0, "mean_decay": 0.998,
 }  # fmt: skip
 LINEAR: JsonMapping = {
@@ -45,6 +45,13 @@ LINEAR: JsonMapping = {
 """Defaults of a linear classifier, as those of fastText but for the number of epochs."""
 
 CLASSIFIER_PRESETS: Mapping[str, JsonMapping] = {"base": CLASSIFIER}
+
+TAGGER_EPOCHS, CLASSIFIER_EPOCHS = 3600, 2200
+"""Default number of epochs times the square root of the training words.
+
+A tagger has 8 epochs of 200,000 words; with as many of the 63,000 words of WNUT-17, it had found 15 % instead of 20 %
+of the names (F1). A classifier has 6 epochs of 133,000 words (SST-2), of which the validation loss is lowest after 3.
+"""
 
 BALANCED = "balanced"
 """Value of `--class-weights` under which all classes have the same influence."""
@@ -114,7 +121,7 @@ class LabellingOptions(training.TrainingOptions):
         "word_dropout", help="Constant A: a word seen n times is replaced by <unk> with probability A / (A + n).",
         minimum=0,
     )  # fmt: skip
-    epochs: float | None = training.epochs(_SHOWN, help="Number of epochs.")
+    epochs: float | None = training.epochs(_SHOWN, help="Number of epochs; 0: chosen by the size of the data.")
     batch_tokens: int | None = _preset(
         "batch_tokens", "Optimization", help="Batch size in tokens, padding included.", unit="tokens", minimum=1
     )

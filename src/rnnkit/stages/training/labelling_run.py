@@ -13,6 +13,8 @@ from rnnkit.io.manifest import Workspace
 from rnnkit.json_types import JsonMapping
 from rnnkit.stages.training import language_model_inputs, static_vector_inputs
 from rnnkit.stages.training.labelling_options import (
+    CLASSIFIER_EPOCHS,
+    TAGGER_EPOCHS,
     TrainClassifierOptions,
     TrainTaggerOptions,
     apply_preset,
@@ -144,7 +146,7 @@ def build_labeller(run: Run, inputs: TrainingInputs[LabelledData]) -> TrainingCo
         task=LabellingTask(network, train, objective, optimizer),
         batches=batches,
         validate=make_labelling_validation(network, data, valid, precision, optimizer.ema_weights),
-        default_epochs=options.epochs or 1.0,
+        default_epochs=_default_epochs(options, data),
         vocabulary_size=max(network.config.labels),
         precision=precision,
         preparation_seconds=states.seconds,
@@ -235,6 +237,14 @@ def _check_same_labels(source: Path, inventory: LabelInventory) -> None:
             path=source,
             option="--init-from",
         )
+
+
+def _default_epochs(options: Options, data: LabelledData) -> float:
+    """Return the number of epochs for a training split of this size."""
+    from rnnkit.training.schedules import default_epochs
+
+    product = TAGGER_EPOCHS if isinstance(options, TrainTaggerOptions) else CLASSIFIER_EPOCHS
+    return default_epochs(len(data.side("train", data.text).ids), product)
 
 
 def _train_words(data: LabelledData) -> Sequence[str]:
