@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -50,12 +51,10 @@ class SparseRows:
     @classmethod
     def from_lists(cls, rows: Iterable[Sequence[int]]) -> SparseRows:
         """Concatenate rows."""
-        values: list[int] = []
-        offsets = [0]
-        for row in rows:
-            values.extend(row)
-            offsets.append(len(values))
-        return cls(np.array(values, np.int64), np.array(offsets, np.int64))
+        listed = list(rows)
+        offsets = np.zeros(len(listed) + 1, np.int64)
+        np.cumsum(np.fromiter(map(len, listed), np.int64, len(listed)), out=offsets[1:])
+        return cls(np.fromiter(chain.from_iterable(listed), np.int64, int(offsets[-1])), offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -270,14 +270,12 @@ def _read_words(
     options: LabelTextOptions,
 ) -> list[OutputLabels]:
     """Return the labels of each sentence of a batch, whose words are independent of each other."""
-    best_BT = log_p_BTC.argmax(2)
-    best_p_BT = log_p_BTC.gather(2, best_BT.unsqueeze(2)).squeeze(2)
+    best_log_p_BT, best_BT = log_p_BTC.max(2)
+    rows = zip(best_BT.tolist(), best_log_p_BT.tolist(), length_B.tolist(), strict=True)
     found = []
-    for tags, log_p, row_TC, length in zip(
-        best_BT.tolist(), best_p_BT.tolist(), log_p_BTC, length_B.tolist(), strict=True
-    ):
-        best = Alternative(tuple(labels[tag] for tag in tags[:length]), math.exp(sum(log_p[:length])))
-        distribution = _distributions(row_TC[:length].exp(), labels) if options.marginals else ()
+    for row, (tags, log_p, length) in enumerate(rows):
+        best = Alternative(tuple([labels[tag] for tag in tags[:length]]), math.exp(sum(log_p[:length])))
+        distribution = _distributions(log_p_BTC[row, :length].exp(), labels) if options.marginals else ()
         found.append(OutputLabels((best,), tuple(map(math.exp, log_p[:length])), distribution))
     return found
 

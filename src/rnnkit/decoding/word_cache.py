@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.data.character_spelling import END_OF_SENTENCE, SpelledLine, SpelledWord
-from rnnkit.data.word_table import SparseRows, Vectors, WordBatch, WordTable, unknown_tokens
+from rnnkit.data.word_table import EOS_ROW, SparseRows, Vectors, WordBatch, WordTable, unknown_tokens
 from rnnkit.models.labelling.labelling_encoder import LabellingConfig
 from rnnkit.models.labelling.labelling_store import LoadedLabeller, character_features
 from rnnkit.models.labelling.language_model_states import LanguageModelStates
@@ -81,32 +82,34 @@ class WordCache:
         """Encode sentences, given their words."""
         if len(self._words) > self._limit:
             self._reset()
-        rows = [[*map(self._row, sentence), 0] for sentence in sentences]
-        used, index = np.unique(np.concatenate([[0], *rows]).astype(np.int64), return_inverse=True)
+        for word in dict.fromkeys(chain.from_iterable(sentences)):
+            if word not in self._rows:
+                self._add(word)
+        row_of = self._rows.__getitem__
+        rows = [[*map(row_of, sentence), EOS_ROW] for sentence in sentences]
+        joined = SparseRows.from_lists(rows)
+        used, index = np.unique(np.concatenate(([EOS_ROW], joined.values)), return_inverse=True)
         table = WordTable(
             [self._words[row] for row in used],
             SparseRows.from_lists(self._tokens[row] for row in used),
             None if self._features is None else SparseRows.from_lists(self._encoded[row] for row in used),
             None if self._static is None else self._static.stack(self._vectors[row] for row in used),
         )
-        parts = np.split(index[1:], np.cumsum([len(row) for row in rows])[:-1])
+        parts = np.split(index[1:], joined.offsets[1:-1])
         lines: list[SpelledLine] = []
         if self._speller is not None:
             lines = [self._speller.join(self._spelled[row] for row in sentence) for sentence in rows]
         return EncodedSentences(table, parts, lines, self._language_models)
 
-    def _row(self, word: str) -> int:
-        row = self._rows.get(word)
-        if row is None:
-            row = self._rows[word] = len(self._words)
-            tokens = [word] if self._tokenizer is None else self._tokenizer.tokenize(word)
-            get, unknown = self._ids.get, unknown_tokens(())[0]
-            self._words.append(word)
-            self._tokens.append(unknown_tokens([get(token, unknown) for token in tokens]))
-            if self._features is not None:
-                self._encoded.append(self._features(word))
-            if self._static is not None:
-                self._vectors.append(self._static.look_up(word))
-            if self._speller is not None:
-                self._spelled.append(self._speller.spell(word))
-        return row
+    def _add(self, word: str) -> None:
+        self._rows[word] = len(self._words)
+        tokens = [word] if self._tokenizer is None else self._tokenizer.tokenize(word)
+        get, unknown = self._ids.get, unknown_tokens(())[0]
+        self._words.append(word)
+        self._tokens.append(unknown_tokens([get(token, unknown) for token in tokens]))
+        if self._features is not None:
+            self._encoded.append(self._features(word))
+        if self._static is not None:
+            self._vectors.append(self._static.look_up(word))
+        if self._speller is not None:
+            self._spelled.append(self._speller.spell(word))
