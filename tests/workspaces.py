@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rnnkit.stages.inference import decode
+from rnnkit.stages.inference.decode_options import DecodeOptions
 from rnnkit.stages.text import align, align_options, tokenize, tokenize_options, vocab
 from rnnkit.text.lines import read_lines
 
@@ -116,3 +118,13 @@ def make_labelled_workspace(folder: Path, *labels: str, kind: str = "spaces", **
     vocab.run(vocab.VocabOptions(work=work))
     align.run(align_options.AlignOptions(text="form", labels=list(labels), work=work, **alignment))
     return work
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def decoded(model: Path, text: Path, *others: Path, **changes: Any) -> list[str]:
+    """The lines that one model, or several together, write for a text."""
+    return list(decode.run(DecodeOptions(files=[text], model=[model, *others], **{"threads": 1, **changes})))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tests.raising import raises
-from tests.workspaces import SMALL_LABELS, make_labelled_workspace
+from tests.workspaces import SMALL_LABELS, decoded, make_labelled_workspace, write_lines
 
 import rnnkit
 from rnnkit.decoding.label_texts import Labeller, LabelTextOptions, label_lines
@@ -50,15 +50,9 @@ def labeller(*folders: Path) -> Labeller:
     return Labeller([load_labeller(folder, "best", torch.device("cpu")) for folder in folders])
 
 
-def decoded(folder: Path, text: Path, **changes: Any) -> list[str]:
-    return list(decode.run(DecodeOptions(files=[text], model=[folder], threads=1, **changes)))
-
-
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
-    path = tmp_path / "text"
-    path.write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8")
-    return path
+    return write_lines(tmp_path / "text", LINES)
 
 
 @pytest.mark.parametrize("name", ["tags", "softmax", "long", "many"])

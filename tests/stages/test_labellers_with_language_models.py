@@ -13,7 +13,7 @@ import pytest
 import torch
 from tests import tiny_models
 from tests.raising import raises
-from tests.workspaces import SMALL_LABELS, make_labelled_workspace
+from tests.workspaces import SMALL_LABELS, decoded, make_labelled_workspace, write_lines
 
 import rnnkit
 from rnnkit.data.character_spelling import WordSpeller
@@ -69,15 +69,9 @@ def model(work: Path) -> Path:
     return tagged(work, work / "model", average=2).model
 
 
-def decoded(model: Path, text: Path, **changes: Any) -> list[str]:
-    return list(decode.run(DecodeOptions(files=[text], model=[model], threads=1, **changes)))
-
-
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
-    path = tmp_path / "text"
-    path.write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8")
-    return path
+    return write_lines(tmp_path / "text", LINES)
 
 
 def test_a_model_directory_has_its_language_models(work: Path, tmp_path: Path) -> None:

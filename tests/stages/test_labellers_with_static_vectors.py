@@ -14,7 +14,7 @@ import torch
 from tests import tiny_models
 from tests.raising import raises
 from tests.word_vectors import write_vectors
-from tests.workspaces import SMALL_LABELS, make_labelled_workspace, tag_of
+from tests.workspaces import SMALL_LABELS, decoded, make_labelled_workspace, tag_of, write_lines
 
 import rnnkit
 from rnnkit.cli import app
@@ -84,15 +84,6 @@ def tagged(work: Path, output: Path, listen: Listener = null_listener, **changes
 @pytest.fixture(scope="module")
 def model(work: Path) -> Path:
     return tagged(work, work / "model", average=2).model
-
-
-def decoded(model: Path, text: Path, *others: Path, **changes: Any) -> list[str]:
-    return list(decode.run(DecodeOptions(files=[text], model=[model, *others], **{"threads": 1, **changes})))
-
-
-def write_lines(path: Path, lines: list[str]) -> Path:
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return path
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from tests.raising import raises
-from tests.workspaces import make_labelled_workspace
+from tests.workspaces import decoded, make_labelled_workspace, write_lines
 
 import rnnkit
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
@@ -46,15 +46,9 @@ def trained(work: Path, output: Path, **changes: Any) -> LinearTrainingResult:
     return result
 
 
-def decoded(folder: Path, text: Path, **changes: Any) -> list[str]:
-    return list(decode.run(DecodeOptions(files=[text], model=[folder], threads=1, **changes)))
-
-
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
-    path = tmp_path / "text"
-    path.write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8")
-    return path
+    return write_lines(tmp_path / "text", LINES)
 
 
 def test_a_model_directory_is_whole_and_decodes(work: Path, tmp_path: Path, text: Path) -> None:
