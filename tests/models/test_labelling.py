@@ -12,7 +12,7 @@ from torch import nn
 
 from rnnkit.data.word_table import Alphabet, SparseRows, WordBatch, WordTable
 from rnnkit.models.labelling.labelling_encoder import LabellingConfig, LabellingEncoder
-from rnnkit.models.labelling.labelling_store import character_features, hash_ngrams
+from rnnkit.models.labelling.labelling_store import character_features, hash_ngrams, word_shapes
 from rnnkit.models.labelling.tagger import TaggerNetwork
 from rnnkit.models.labelling.text_classifier import ClassifierNetwork
 from rnnkit.nn.crf import LinearChainCRF
@@ -198,8 +198,23 @@ def test_poolings_by_their_definition() -> None:
 
 def test_hashed_ngrams_are_bounded() -> None:
     found = hash_ngrams("ab", 50)
-    assert len(found) == 3 + 2 + 1 + 1
+    assert len(found) == 3 + 2 + 1 + 1 + 2 * 3
     assert max(found) < 50
     assert hash_ngrams("", 50)
     assert len(hash_ngrams("x" * 10_000, 50)) < 4 * 520
     assert hash_ngrams("ab", 50) != hash_ngrams("ba", 50)
+
+
+@pytest.mark.parametrize(
+    ("word", "shapes"),
+    [("Oslo", ("Xxxx", "Xx")), ("mRNA-12", ("xXXX-dd", "xX-d")), ("über", ("xxxx", "x")), ("", ("", ""))],
+)
+def test_word_shapes(word: str, shapes: tuple[str, str]) -> None:
+    assert word_shapes(word) == shapes
+
+
+def test_words_of_one_shape_have_common_features() -> None:
+    """Besides their shapes, these words have no common n-gram."""
+    common = set(hash_ngrams("Quiz", 10**9)) & set(hash_ngrams("Bonn", 10**9))
+    assert len(common) == 2
+    assert len(set(hash_ngrams("Bonn", 10**9)) & set(hash_ngrams("bonn", 10**9))) > 2

@@ -3,7 +3,8 @@
     lstm     [forward state at its last character; backward state at its first], of a bidirectional LSTM
              (Ling et al. 2015, arXiv:1508.02096)
     cnn      max over positions of a convolution (dos Santos and Zadrozny 2014; Ma and Hovy 2016, arXiv:1603.01354)
-    ngrams   mean of the embeddings of its hashed character n-grams (Bojanowski et al. 2017, arXiv:1607.04606)
+    ngrams   mean of the embeddings of its hashed character n-grams (Bojanowski et al. 2017, arXiv:1607.04606) and
+             shapes, such as `Xx-d`
 
 Shapes: W words, N characters of the longest, E embedding, H dimension of the representation.
 """

@@ -14,6 +14,7 @@ import json
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -100,16 +101,40 @@ def character_features(config: LabellingConfig, alphabet: Alphabet) -> Callable[
 MIN_NGRAM, MAX_NGRAM = 2, 5
 """Lengths of character n-grams, in characters, with `<` and `>` around the word."""
 
+MAX_NGRAM_CHARACTERS, MAX_SHAPE_CHARACTERS = 512, 64
+"""Characters of a longer word that are read."""
+
+SHAPE_WEIGHT = 2
+"""How often the shape of a word counts in the mean of its n-grams, of which a word of six letters has 22."""
+
 
 def hash_ngrams(word: str, buckets: int) -> list[int]:
-    """Return the ids of a word's character n-grams: their CRC-32 modulo the number of buckets."""
-    marked = f"<{word[:512]}>".encode()
-    decoded = marked.decode()
-    return [
-        zlib.crc32(decoded[start : start + size].encode()) % buckets
+    """Return the ids of a word's character n-grams and shapes: their CRC-32 modulo the number of buckets.
+
+    The shapes, as in taggers of Ratnaparkhi (1996, W96-0213), are those of `word_shapes` and the word in lower case.
+    They are common to words without a common n-gram, such as all that begin with a capital letter.
+    """
+    marked = f"<{word[:MAX_NGRAM_CHARACTERS]}>"
+    ngrams = [
+        marked[start : start + size]
         for size in range(MIN_NGRAM, MAX_NGRAM + 1)
-        for start in range(max(1, len(decoded) - size + 1))
+        for start in range(max(1, len(marked) - size + 1))
     ]
+    shape, short = word_shapes(word[:MAX_SHAPE_CHARACTERS])
+    shapes = [f"\0s{shape}", f"\0c{short}", f"\0l{word[:MAX_SHAPE_CHARACTERS].lower()}"]
+    return [zlib.crc32(feature.encode()) % buckets for feature in ngrams + shapes * SHAPE_WEIGHT]
+
+
+def word_shapes(word: str) -> tuple[str, str]:
+    """Return the word shape, `Xxx-dd` of `Abc-12`, and the same without repeats, `Xx-d`."""
+    shape = "".join(map(_character_class, word))
+    return shape, "".join(kind for kind, _ in groupby(shape))
+
+
+def _character_class(character: str) -> str:
+    if character.isalpha():
+        return "X" if character.isupper() else "x"
+    return "d" if character.isdigit() else character
 
 
 def make_crfs(columns: Sequence[LabelSet]) -> list[LinearChainCRF]:
