@@ -120,6 +120,15 @@ def make_labelled_workspace(folder: Path, *labels: str, kind: str = "spaces", **
     return work
 
 
+def make_workspace_of_labellers(folder: Path) -> Path:
+    """Data with a tag for each word, the same in subword pieces (`pieces`), and with a label for each line (`long`)."""
+    work = make_labelled_workspace(folder, "tags")
+    align.run(align_options.AlignOptions(text="form", labels=["long"], work=work, output=work / "long"))
+    (folder / "unigram").mkdir()
+    make_labelled_workspace(folder / "unigram", "tags", kind="unigram").rename(work / "pieces")
+    return work
+
+
 def write_lines(path: Path, lines: Iterable[str]) -> Path:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path

@@ -13,7 +13,7 @@ import pytest
 import torch
 from tests import tiny_models
 from tests.raising import raises
-from tests.workspaces import SMALL_LABELS, decoded, make_labelled_workspace, write_lines
+from tests.workspaces import SMALL_LABELS, decoded, make_labelled_workspace, make_workspace_of_labellers, write_lines
 
 import rnnkit
 from rnnkit.data.character_spelling import WordSpeller
@@ -26,7 +26,6 @@ from rnnkit.stages.evaluation import evaluate_labels
 from rnnkit.stages.files import verify
 from rnnkit.stages.inference import decode
 from rnnkit.stages.inference.decode_options import DecodeOptions
-from rnnkit.stages.text import align, align_options
 from rnnkit.stages.training import average, language_model_inputs, train_classifier, train_tagger
 from rnnkit.stages.training.cross_validation import CrossValidationResult
 from rnnkit.stages.training.label_search import SearchResult
@@ -44,11 +43,7 @@ TRAINED = ("best.safetensors", *(f"last/{part}.safetensors" for part in ("weight
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data with tags, data with pieces (`pieces`), and with labels of lines (`long`); language models beside it."""
-    folder = tmp_path_factory.mktemp("labels")
-    work = make_labelled_workspace(folder, "tags")
-    align.run(align_options.AlignOptions(text="form", labels=["long"], work=work, output=work / "long"))
-    (folder / "unigram").mkdir()
-    make_labelled_workspace(folder / "unigram", "tags", kind="unigram").rename(work / "pieces")
+    work = make_workspace_of_labellers(tmp_path_factory.mktemp("labels"))
     tiny_models.character_models(work / "lm")
     return work
 

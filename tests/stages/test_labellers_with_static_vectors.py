@@ -14,7 +14,7 @@ import torch
 from tests import tiny_models
 from tests.raising import raises
 from tests.word_vectors import write_vectors
-from tests.workspaces import SMALL_LABELS, decoded, make_labelled_workspace, tag_of, write_lines
+from tests.workspaces import SMALL_LABELS, decoded, make_workspace_of_labellers, tag_of, write_lines
 
 import rnnkit
 from rnnkit.cli import app
@@ -65,10 +65,7 @@ def vector_rows(form: Path) -> dict[str, list[float]]:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data with tags, data with pieces (`pieces`), and with labels of lines (`long`); vectors beside it."""
     folder = tmp_path_factory.mktemp("labels")
-    work = make_labelled_workspace(folder, "tags")
-    align.run(align_options.AlignOptions(text="form", labels=["long"], work=work, output=work / "long"))
-    (folder / "unigram").mkdir()
-    make_labelled_workspace(folder / "unigram", "tags", kind="unigram").rename(work / "pieces")
+    work = make_workspace_of_labellers(folder)
     write_vectors(work / "vectors.txt", vector_rows(folder / "train.form"))
     vectors_directory.write(work / "vectors", formats.load(work / "vectors.txt"))
     return work
