@@ -21,7 +21,7 @@ ALLOWED_ERRORS = 1.5
 """Standard errors that rnnkit may be below the better rival on a corpus."""
 
 LINEAR_CANDIDATES: tuple[Sequence[object], ...] = tuple(
-    ("--word-ngrams", ngrams, "--learning-rate", rate) for ngrams in (1, 2) for rate in (0.1, 0.5, 1.0)
+    ("--word-ngrams", ngrams, "--learning-rate", rate) for ngrams in (1, 2) for rate in (0.03, 0.05, 0.1)
 )
 FASTTEXT_CANDIDATES: tuple[Mapping[str, Any], ...] = tuple(
     {"epoch": epoch, "lr": rate, "wordNgrams": ngrams}

@@ -14,6 +14,7 @@ from rnnkit.training.linear_text_trainer import train_linear_text
 
 SMALL = LinearTextConfig(dimension=20, epochs=5, learning_rate=0.5, buckets=1000)
 NGRAMS = replace(SMALL, word_ngrams=3, min_characters=3, max_characters=4)
+IDF = replace(NGRAMS, feature_weights="idf", learning_rate=0.1)
 TOPICS = (["ball", "goal", "team", "the", "a"], ["court", "law", "judge", "the", "a"], ["code", "byte", "the", "a"])
 
 

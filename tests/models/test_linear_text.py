@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tests.linear_texts import NGRAMS, SMALL, make_lines, to_texts, train
+from tests.linear_texts import IDF, NGRAMS, SMALL, make_lines, to_texts, train
 
 from rnnkit.data.word_table import SparseRows
 from rnnkit.kernels.word_hashing import hash_word_ngrams
@@ -17,7 +17,7 @@ from rnnkit.models.labelling.linear_text import LinearText, LinearTextConfig, Te
 from rnnkit.training.linear_text_trainer import train_linear_text
 
 
-@pytest.mark.parametrize("config", [SMALL, NGRAMS])
+@pytest.mark.parametrize("config", [SMALL, NGRAMS, IDF])
 def test_scores_depend_on_the_text_alone(config: LinearTextConfig) -> None:
     """Not on other texts, and not on the ids that its words have."""
     model, lines = train(config), [*make_lines(9, seed=1)[0], "", "judges | never lawful balls"]
@@ -62,7 +62,7 @@ def test_rare_words_and_ngrams_have_no_row() -> None:
     assert len(model.ngram_buckets) == 2
 
 
-@pytest.mark.parametrize("config", [SMALL, NGRAMS])
+@pytest.mark.parametrize("config", [SMALL, NGRAMS, IDF])
 def test_weights_are_saved_and_loaded(config: LinearTextConfig, tmp_path: Path) -> None:
     model, texts = train(config), to_texts(make_lines(9, seed=1)[0])
     save_file(model.weights(), tmp_path / "best.safetensors")

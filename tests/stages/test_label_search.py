@@ -130,7 +130,7 @@ def test_time_ends_a_search_and_a_run_can_be_completed(work: Path, tmp_path: Pat
 
 
 def test_a_linear_trial_out_of_time_is_kept(work: Path, tmp_path: Path) -> None:
-    result = tuned(work, tmp_path / "model", seconds=1e-9, **SMALL_LINEAR)
+    result = tuned(work, tmp_path / "model", seconds=1e-9, **SMALL_LINEAR, epochs=20.0)
     assert isinstance(result, SearchResult)
     assert (len(result.trials), result.best.ending, result.best.share) == (1, "out of time", 1 / 20)
     assert result.lines[1] == "the same without the search: the defaults"
@@ -221,7 +221,7 @@ SPACE_OPTIONS: list[tuple[LabellingOptions, set[str]]] = [
 @pytest.mark.parametrize(("options", "names"), SPACE_OPTIONS, ids=lambda each: type(each).__name__)
 def test_the_space_leaves_out_what_is_given(options: LabellingOptions, names: set[str]) -> None:
     preset = TAGGER if isinstance(options, TrainTaggerOptions) else CLASSIFIER
-    filled = apply_preset(options, LINEAR if options.arch == "linear" else {**preset, "hidden": 252})
+    filled = apply_preset(options, LINEAR["idf"] if options.arch == "linear" else {**preset, "hidden": 252})
     space = make_space(filled, given_options(options))
     arch = "transformer" if filled.arch == "transformer" else "lstm"
     assert {name for dimension in space for name in dimension.names} == names

@@ -40,7 +40,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(work: Path, output: Path, **changes: Any) -> LinearTrainingResult:
-    small: dict[str, Any] = {"embedding": 9, "epochs": 15, "buckets": 1000, "threads": 1, **changes}
+    small: dict[str, Any] = {"embedding": 9, "epochs": 60, "buckets": 1000, "threads": 1, **changes}
     result = train_classifier.run(TrainClassifierOptions(work=work, output=output, arch="linear", **small))
     assert isinstance(result, LinearTrainingResult)
     return result

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.linear_texts import NGRAMS, SMALL, TOPICS, make_lines, one_label, to_texts, train
+from tests.linear_texts import IDF, NGRAMS, SMALL, TOPICS, make_lines, one_label, to_texts, train
 
 from rnnkit.data.word_table import SparseRows
 from rnnkit.errors import DataError
@@ -29,7 +29,7 @@ def use_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear_text_trainer._ThreadChoice, "choose", lambda self: max(self._seconds))
 
 
-@pytest.mark.parametrize("config", [SMALL, NGRAMS, replace(SMALL, one_vs_all=True, epochs=20)])
+@pytest.mark.parametrize("config", [SMALL, NGRAMS, IDF, replace(SMALL, one_vs_all=True, epochs=20)])
 def test_topics_are_learned(config: LinearTextConfig) -> None:
     lines, topics = make_lines(200)
     model, losses = train_linear_text(config, to_texts(lines), one_label(topics))
@@ -37,7 +37,7 @@ def test_topics_are_learned(config: LinearTextConfig) -> None:
     assert len(losses) == config.epochs and losses[-1] < 0.5 * losses[0]
 
 
-@pytest.mark.parametrize("config", [SMALL, NGRAMS, replace(NGRAMS, one_vs_all=True)])
+@pytest.mark.parametrize("config", [SMALL, NGRAMS, IDF, replace(NGRAMS, one_vs_all=True)])
 def test_threads_change_no_bit(config: LinearTextConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     use_all_threads(monkeypatch)
     monkeypatch.setattr(linear_text_trainer, "CHUNK_WORDS", 100)

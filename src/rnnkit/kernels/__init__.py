@@ -25,6 +25,7 @@ Word vectors, linear classifiers, n-grams and word alignment, on NumPy arrays, w
     word2vec_weights             weight matrices and row caches; word_vector_simd, vectors of float32
     word_hashing                 ids of words, and hashes of n-grams of characters and words
     linear_classifier            training and scores of linear text classifiers; linear_classifier_reference, in NumPy
+    classified_texts             features of texts
     thread_barrier               a barrier for threads that run a kernel together
     ngram_trie                   n-gram counts, and look-up in a back-off model; arpa_entries, ARPA files
     ibm2_expectation             expected counts of the diagonal model; hmm_forward_backward, of the HMM

@@ -20,6 +20,7 @@ def train_texts(
     targets_NC: NDArray[np.float64],
     rates: NDArray[np.float64],
     one_vs_all: bool = False,
+    row_weight_R: NDArray[np.float64] | None = None,
 ) -> float:
     """Train on texts in their order.
 
@@ -30,13 +31,15 @@ def train_texts(
         targets_NC: y of each text.
         rates: Learning rate of each text.
         one_vs_all: Labels are independent of each other.
+        row_weight_R: Weight of each input row; texts are means if None.
 
     Returns:
         The sum of the losses, in nats.
     """
     loss = 0.0
     for first, last in _batches(texts):
-        hidden_ND = [average(inputs_RD, rows) for rows in texts[first:last]]
+        shares = [share(rows, row_weight_R) for rows in texts[first:last]]
+        hidden_ND = [b_n @ inputs_RD[rows] for b_n, rows in zip(shares, texts[first:last], strict=True)]
         steps_ND = []
         for h_D, y_C, rate in zip(hidden_ND, targets_NC[first:last], rates[first:last], strict=True):
             score_C = outputs_CD @ h_D
@@ -45,15 +48,17 @@ def train_texts(
             g_C = rate * (y_C - p_C)
             steps_ND.append(g_C @ outputs_CD)
             outputs_CD += np.outer(g_C, h_D)
-        for rows, step_D in zip(texts[first:last], steps_ND, strict=True):
-            np.add.at(inputs_RD, rows, step_D / max(1, len(rows)))
+        for rows, b_n, step_D in zip(texts[first:last], shares, steps_ND, strict=True):
+            np.add.at(inputs_RD, rows, np.outer(b_n, step_D))
     return loss
 
 
-def average(inputs_RD: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Compute the mean of input rows; of no row, it is zero."""
-    total_D: NDArray[np.float64] = inputs_RD[rows].sum(0)
-    return total_D / max(1, len(rows))
+def share(rows: NDArray[np.int64], row_weight_R: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Return b, the factor of each input row of a text."""
+    if row_weight_R is None:
+        return np.full(len(rows), 1 / max(1, len(rows)))
+    v_n = row_weight_R[rows]
+    return v_n / max(np.linalg.norm(v_n), np.finfo(np.float64).tiny)
 
 
 def _batches(texts: Rows) -> Iterator[tuple[int, int]]:

@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Progress, null_listener
+from rnnkit.kernels.classified_texts import ClassifiedTexts, count_features
 from rnnkit.kernels.linear_classifier import (
     BATCH_FEATURES,
     BATCH_TEXTS,
-    ClassifiedTexts,
     LinearWorker,
-    count_features,
     make_worker,
     share_training,
     train_texts,
@@ -36,6 +35,7 @@ from rnnkit.models.labelling.linear_text import (
     TextLabels,
     WordTexts,
     init_linear_text,
+    weigh_features,
 )
 
 CHUNK_WORDS: Final = 1_000_000
@@ -83,6 +83,8 @@ def train_linear_text(
     model = init_linear_text(config, texts, labels.count)
     label_ids = labels.labels.values.astype(np.int32)
     features = model.features(texts)._replace(label_start_N1=labels.labels.offsets, labels=label_ids)
+    if model.row_weight_R is not None:
+        weigh_features(model, features)
     trainer = _Trainer(model, features, labels, threads, continues or (lambda share, classifier: True))
     losses: list[float] = []
     while len(losses) < config.epochs and not trainer.ended:
@@ -116,7 +118,12 @@ class _Trainer:
         self._choice = _ThreadChoice(counts)
         self._shared = {
             count: share_training(
-                model.inputs, model.stride, weight_C.astype(np.float32), model.config.one_vs_all, count
+                model.inputs,
+                model.stride,
+                weight_C.astype(np.float32),
+                model.config.one_vs_all,
+                count,
+                model.row_weight_R,
             )
             for count in counts
         }

@@ -4,6 +4,14 @@ The features of a text are its words, word n-grams of 2 to `word_ngrams` words, 
 `kernels/linear_classifier.py` has the equations. An n-gram is known by its bucket, fastText's hash of its spelling, so
 that texts are scored as in training whatever ids their words have.
 
+`feature_weights="count"` is fastText's mean of all occurrences. With "idf", each distinct word or word n-gram of a text
+counts once, with the square of its inverse document frequency as weight, and the weights of a text have the length 1:
+
+    idf_r = ln((1 + N) / (1 + N_r)) + 1           N training texts, N_r of them have the feature      v_r = idf_r^2
+
+This is as if the input rows of a mean over tf-idf vectors (Salton and Buckley 1988) started small where a word occurs
+in many texts. A frequent word then learns slowly, and texts of any length have gradients of the same size.
+
     texts = WordTexts(words, SparseRows(ids, offsets))      ids are indices in `words`, the distinct words as strings
     labels = TextLabels(SparseRows(labels, offsets), count)
     model, losses = train_linear_text(config, texts, labels, threads=2)      (training/linear_text_trainer.py)
@@ -32,10 +40,9 @@ from numpy.typing import NDArray
 
 from rnnkit.data.word_table import SparseRows
 from rnnkit.embeddings.vector_table import Subwords
+from rnnkit.kernels.classified_texts import ClassifiedTexts, count_features, keep_first
 from rnnkit.kernels.linear_classifier import (
     LABEL_TILE,
-    ClassifiedTexts,
-    count_features,
     make_worker,
     score_texts,
     share_training,
@@ -47,6 +54,12 @@ Floats = NDArray[np.float32]
 
 ARRAYS: Final = ("character_buckets", "ngram_buckets", "inputs", "outputs")
 """Names of the arrays of a classifier."""
+
+ROW_WEIGHTS: Final = "row_weights"
+"""Name of one more array, if features are weighted."""
+
+COUNT, IDF = "count", "idf"
+FEATURE_WEIGHTS: Final = (COUNT, IDF)
 
 NO_ROW: Final = -1
 
@@ -68,6 +81,7 @@ class LinearTextConfig:
         min_count: Occurrences that a word needs in the training texts.
         min_ngram_count: Occurrences that the bucket of a word n-gram needs.
         one_vs_all: Whether a text may have several labels or none, each with a probability of its own.
+        feature_weights: `count` for means as in fastText, or `idf`.
         seed: Of the initial weights and of the order of the texts.
     """
 
@@ -81,6 +95,7 @@ class LinearTextConfig:
     min_count: int = 1
     min_ngram_count: int = 1
     one_vs_all: bool = False
+    feature_weights: str = COUNT
     seed: int = 1
 
 
@@ -125,6 +140,7 @@ class LinearText:
         labels: C, number of labels.
         inputs: Input rows.
         outputs: Output rows.
+        row_weight_R: Weight of each input row; None for means.
     """
 
     config: LinearTextConfig
@@ -134,6 +150,7 @@ class LinearText:
     labels: int
     inputs: Floats
     outputs: Floats
+    row_weight_R: Floats | None
 
     @classmethod
     def from_weights(
@@ -144,8 +161,9 @@ class LinearText:
         Raises:
             ValueError: An array is missing, or arrays do not fit together.
         """
-        if set(weights) != set(ARRAYS):
-            raise ValueError(f"arrays {sorted(weights)}, not {sorted(ARRAYS)}")
+        names = {*ARRAYS, *([ROW_WEIGHTS] if config.feature_weights == IDF else [])}
+        if set(weights) != names:
+            raise ValueError(f"arrays {sorted(weights)}, not {sorted(names)}")
         buckets = [weights[name] for name in ARRAYS[:2]]
         if any(len(one) and not 0 <= one.min() <= one.max() < config.buckets for one in buckets):
             raise ValueError(f"buckets are not all from 0 to {config.buckets - 1}")
@@ -154,18 +172,27 @@ class LinearText:
             if weights[name].shape != view_RD.shape:
                 raise ValueError(f"{name} have shape {weights[name].shape}, not {view_RD.shape}")
             view_RD[:] = weights[name]
+        if model.row_weight_R is not None:
+            if weights[ROW_WEIGHTS].shape != model.row_weight_R.shape:
+                raise ValueError(
+                    f"{ROW_WEIGHTS} have shape {weights[ROW_WEIGHTS].shape}, not {model.row_weight_R.shape}"
+                )
+            model.row_weight_R[:] = weights[ROW_WEIGHTS]
         return model
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """Return the arrays to be saved: buckets, `inputs` (R, D) and `outputs` (C, D)."""
         inputs_RD, outputs_CD = (np.ascontiguousarray(rows) for rows in self._rows())
-        return dict(zip(ARRAYS, (self.character_buckets, self.ngram_buckets, inputs_RD, outputs_CD), strict=True))
+        arrays = (self.character_buckets, self.ngram_buckets, inputs_RD, outputs_CD)
+        weighted = {} if self.row_weight_R is None else {ROW_WEIGHTS: self.row_weight_R}
+        return {**dict(zip(ARRAYS, arrays, strict=True)), **weighted}
 
     def scores(self, texts: WordTexts, threads: int = 1) -> Floats:
         """Compute the scores of the labels of each text, (N, C)."""
         features, score_NC = self.features(texts), np.empty((len(texts.ids), self.labels), np.float32)
         most = int(count_features(features).max(initial=0))
-        shared = share_training(self.inputs, self.stride, np.ones(self.labels, np.float32))
+        label_weight_C = np.ones(self.labels, np.float32)
+        shared = share_training(self.inputs, self.stride, label_weight_C, row_weight_R=self.row_weight_R)
         bounds = [len(score_NC) * part // threads for part in range(threads + 1)]
 
         def score(part: tuple[int, int]) -> None:
@@ -198,15 +225,27 @@ class LinearText:
 
     def features(self, texts: WordTexts) -> ClassifiedTexts:
         """Return the input rows of the features of texts, without labels."""
-        config, ids = self.config, texts.ids.values.astype(np.int32)
+        config, ids, starts = self.config, texts.ids.values.astype(np.int32), texts.ids.offsets
         row_V = np.array([self._row_of_word.get(word, NO_ROW) for word in texts.words], np.int32)
-        ngrams = hash_word_ngrams(ids, texts.ids.offsets, texts.words, config.word_ngrams, config.buckets)
+        ngrams = hash_word_ngrams(ids, starts, texts.words, config.word_ngrams, config.buckets)
         ngram_rows = self._row_of_ngram[ngrams.ravel()] if ngrams.size else np.empty(0, np.int32)
         none, no_starts = np.empty(0, np.int32), np.empty(0, np.int64)
         if not config.max_characters:
-            return ClassifiedTexts(texts.ids.offsets, row_V[ids], no_starts, none, ngram_rows, no_starts, none)
-        row_start_V1, rows = self._compose(texts.words, row_V)
-        return ClassifiedTexts(texts.ids.offsets, ids, row_start_V1, rows, ngram_rows, no_starts, none)
+            row_start_V1, rows, words, no_word = no_starts, none, row_V[ids], NO_ROW
+        else:
+            row_start_V1, rows = self._compose(texts.words, row_V)
+            words, no_word = ids, len(row_V)
+            row_start_V1 = np.append(row_start_V1, row_start_V1[-1])  # `no_word` has no rows
+        if config.feature_weights == IDF:
+            self._keep_first(starts, words, no_word)
+            for one in ngram_rows.reshape(ngrams.shape):
+                self._keep_first(starts, one, NO_ROW)
+        return ClassifiedTexts(starts, words, row_start_V1, rows, ngram_rows, no_starts, none)
+
+    @staticmethod
+    def _keep_first(starts: NDArray[np.int64], ids: NDArray[np.int32], none: int) -> None:
+        """Replace all occurrences of an id in a text but the first."""
+        keep_first(starts, ids, np.full(int(ids.max(initial=0)) + 1, -1, np.int32), none)
 
     def _compose(self, words: Sequence[str], row_V: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return the start of the rows of each word, and the rows: its own and those of its character n-grams."""
@@ -258,6 +297,32 @@ def init_linear_text(config: LinearTextConfig, texts: WordTexts, labels: int) ->
     return model
 
 
+def weigh_features(model: LinearText, features: ClassifiedTexts) -> None:
+    """Set the weights of input rows to the squared inverse document frequencies of their features.
+
+    A character n-gram counts once for each distinct word of a text.
+
+    Args:
+        model: The classifier.
+        features: What its `features` returned for the training texts.
+
+    Raises:
+        ValueError: Its features have no weights.
+    """
+    if model.row_weight_R is None:
+        raise ValueError(f"features are not weighted: {model.config.feature_weights}")
+    texts, rows = len(features.start_N1) - 1, len(model.row_weight_R)
+    if len(features.row_start_V1):
+        lengths = np.diff(features.row_start_V1)
+        count_V = np.bincount(features.words, minlength=len(lengths))[: len(lengths)]
+        frequency_R = np.bincount(features.rows, np.repeat(count_V, lengths), minlength=rows)
+    else:
+        frequency_R = np.bincount(features.words[features.words >= 0], minlength=rows).astype(np.float64)
+    frequency_R += np.bincount(features.ngrams[features.ngrams >= 0], minlength=rows)
+    idf_R = np.log((1 + texts) / (1 + np.minimum(frequency_R, texts))) + 1
+    model.row_weight_R[:] = idf_R**2
+
+
 def _allocate(
     config: LinearTextConfig,
     words: tuple[str, ...],
@@ -268,7 +333,8 @@ def _allocate(
     """Return a classifier whose weights are zero."""
     stride, rows = padded_dimension(config.dimension), len(words) + len(character_buckets) + len(ngram_buckets)
     inputs, outputs = aligned_zeros(rows * stride), aligned_zeros(-(-labels // LABEL_TILE) * LABEL_TILE * stride)
-    return LinearText(config, words, character_buckets, ngram_buckets, labels, inputs, outputs)
+    row_weight_R = np.ones(rows, np.float32) if config.feature_weights == IDF else None
+    return LinearText(config, words, character_buckets, ngram_buckets, labels, inputs, outputs, row_weight_R)
 
 
 def _character_buckets(config: LinearTextConfig, words: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:

@@ -56,7 +56,7 @@ SPACES: Mapping[str, Mapping[tuple[str, ...], Searched]] = {
     "transformer": {**_RECURRENT, ("learning_rate",): Range(1 / 12, 1)},
     # The options of fastText's autotune except the buckets, with narrower ranges.
     "linear": {
-        ("learning_rate",): Range(1 / 10, 3),
+        ("learning_rate",): Range(1 / 10, 4),
         ("epochs",): Range(1 / 5, 5 / 2, multiple=1),
         ("word_ngrams",): ((1,), (2,), (3,)),
         # They cost the most time, and help with rich morphology and misspellings.

@@ -76,7 +76,7 @@ def train_linear(
 
     _check(options)
     given, folder = given_options(options), _folder(options)
-    options = apply_preset(options, LINEAR)
+    options = apply_preset(options, LINEAR[options.feature_weights])
     if options.dry_run:
         _announce_repetitions(options, listen)
     elif options.folds:

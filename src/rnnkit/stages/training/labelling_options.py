@@ -38,11 +38,23 @@ CLASSIFIER: JsonMapping = {
     "dropout_ngrams": 0.25, "weight_drop": 0.0, "word_dropout": 0.25, "epochs": 0.0, "batch_tokens": 1000,
     "learning_rate": 1e-3, "warmup": 100, "label_smoothing": 0.0, "mean_decay": 0.998,
 }  # fmt: skip
-LINEAR: JsonMapping = {
-    **CLASSIFIER, "embedding": 100, "epochs": 20.0, "learning_rate": 0.5, "word_ngrams": 1, "min_characters": 0,
+LINEAR_IDF: JsonMapping = {
+    **CLASSIFIER, "embedding": 100, "epochs": 0.0, "learning_rate": 0.05, "word_ngrams": 2, "min_characters": 0,
     "max_characters": 0,
 }  # fmt: skip
-"""Defaults of a linear classifier, as those of fastText but for the number of epochs."""
+"""Defaults of a linear classifier. Weighted sums are longer than means: their learning rate is lower."""
+
+LINEAR_COUNT: JsonMapping = {**LINEAR_IDF, "epochs": 20.0, "learning_rate": 0.5, "word_ngrams": 1}
+"""Defaults with `--feature-weights count`: those of fastText but for the number of epochs."""
+
+LINEAR: Mapping[str, JsonMapping] = {"idf": LINEAR_IDF, "count": LINEAR_COUNT}
+
+LINEAR_UPDATES, LINEAR_EPOCHS = 70_000, (5, 100)
+"""Default number of epochs times the number of texts with `LINEAR_IDF`, and the bounds of the former.
+
+These are 10 epochs of SST-2. With 10 epochs of 800 texts, a classifier of five topics had an accuracy of 67 %, with 88
+of 95 %.
+"""
 
 CLASSIFIER_PRESETS: Mapping[str, JsonMapping] = {"base": CLASSIFIER}
 
@@ -194,8 +206,8 @@ def _classifier_preset(name: str) -> Any:
 class TrainClassifierOptions(LabellingOptions):
     """Train a text classifier on data with a label for each line, such as a sentiment or a topic.
 
-    The states of all words are pooled to one vector. --arch linear averages vectors of words and n-grams instead, as
-    fastText does: it trains in seconds, and is a strong baseline for long texts. --preset supplies the defaults; those
+    The states of all words are pooled to one vector. --arch linear adds up vectors of words and n-grams instead, as
+    fastText does: it trains in seconds, and is a strong baseline. --preset supplies the defaults; those
     shown are of `base`. Texts with several labels (`rnnkit align --multi-label`) get a probability for each label, and
     the thresholds that maximize the F1 of the validation data. The model directory holds the best and the last weights,
     the metrics, a learning curve and a model card.
@@ -204,9 +216,13 @@ class TrainClassifierOptions(LabellingOptions):
     preset: str = option(
         "base", help="Preset that supplies defaults.", panel="Model", choices=tuple(CLASSIFIER_PRESETS)
     )
+    feature_weights: str = option(
+        "idf", help="Weights of words and n-grams of --arch linear; count: a mean, as in fastText.", panel="Model",
+        choices=tuple(LINEAR),
+    )  # fmt: skip
     word_ngrams: int | None = option(
         None, help="Longest word n-gram of --arch linear.", panel="Model", minimum=1, maximum=5,
-        shown_default="1 words",
+        shown_default="2 words; count: 1",
     )  # fmt: skip
     min_characters: int | None = option(
         None, help="Shortest character n-gram of --arch linear, with < and > around the word.", panel="Model",

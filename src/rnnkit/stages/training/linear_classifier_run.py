@@ -18,7 +18,12 @@ from rnnkit.io import artifact_output
 from rnnkit.json_types import JsonObject
 from rnnkit.stages import outputs
 from rnnkit.stages.training import run_folder, training_run
-from rnnkit.stages.training.labelling_options import TrainClassifierOptions, parse_class_weights
+from rnnkit.stages.training.labelling_options import (
+    LINEAR_EPOCHS,
+    LINEAR_UPDATES,
+    TrainClassifierOptions,
+    parse_class_weights,
+)
 from rnnkit.stages.training.labelling_run import open_labelled
 from rnnkit.system.machine import available_cores
 
@@ -34,8 +39,8 @@ if TYPE_CHECKING:
     from rnnkit.training.linear_text_trainer import Continues
 
 LINEAR_OPTIONS = (
-    "arch", "embedding", "epochs", "learning-rate", "word-ngrams", "min-characters", "max-characters", "buckets",
-    "class-weights", "seed", "tune-seconds",
+    "arch", "embedding", "epochs", "learning-rate", "feature-weights", "word-ngrams", "min-characters",
+    "max-characters", "buckets", "class-weights", "seed", "tune-seconds",
 )  # fmt: skip
 """Options of linear classifiers, which are recorded with the model; the others are of neural networks."""
 
@@ -80,7 +85,7 @@ def train_linear(options: TrainClassifierOptions, folder: Path, listen: Listener
         UsageError: An option does not apply to a linear classifier.
         ArtefactError: Inputs do not match each other, or the output exists or is in use.
     """
-    inputs = open_linear(options)
+    options, inputs = open_linear(options)
     if options.dry_run:
         return count_linear(options, inputs.data, folder)
     outputs.check_not_inputs(folder, outputs.input_paths(options))
@@ -90,8 +95,11 @@ def train_linear(options: TrainClassifierOptions, folder: Path, listen: Listener
     return dataclasses.replace(result, model=folder)
 
 
-def open_linear(options: TrainClassifierOptions) -> TrainingInputs[LabelledData]:
+def open_linear(options: TrainClassifierOptions) -> tuple[TrainClassifierOptions, TrainingInputs[LabelledData]]:
     """Check the options and open the data.
+
+    Returns:
+        The options with the number of epochs, and the data.
 
     Raises:
         DataError: As `train_linear`.
@@ -108,7 +116,9 @@ def open_linear(options: TrainClassifierOptions) -> TrainingInputs[LabelledData]
             hint="`rnnkit align --labels NAME` with one column, or another --arch",
             path=data.folder,
         )
-    return inputs
+    fewest, most = LINEAR_EPOCHS
+    by_size = min(most, max(fewest, round(LINEAR_UPDATES / max(1, len(data.side("train", data.text))))))
+    return dataclasses.replace(options, epochs=options.epochs or float(by_size)), inputs
 
 
 def count_linear(options: TrainClassifierOptions, data: LabelledData, folder: Path) -> LinearTrainingResult:
@@ -155,6 +165,7 @@ def _config(options: TrainClassifierOptions, column: LabelSet) -> LinearTextConf
         max_characters=options.max_characters or 0,
         buckets=options.buckets,
         one_vs_all=column.many,
+        feature_weights=options.feature_weights,
         seed=options.seed,
     )
 

@@ -106,7 +106,7 @@ def search_linear(
         ArtefactError: Inputs do not match each other, or the output exists or is in use.
         Interrupted: A signal arrived; the best model so far is saved, if there is one.
     """
-    inputs = open_linear(options)
+    options, inputs = open_linear(options)
     check_output(options, folder)
     began = time.monotonic()
     with catch_stop_signals() as stop, artifact_output.atomic_directory(folder, training_run.KIND) as partial:
@@ -132,7 +132,7 @@ def cross_validate_linear(options: TrainClassifierOptions, folder: Path, listen:
         UsageError: Options cannot be combined.
         ArtefactError: Inputs do not match each other, or the output exists or is in use.
     """
-    inputs = open_linear(options)
+    options, inputs = open_linear(options)
     outputs.check_not_inputs(folder, outputs.input_paths(options))
     run_folder.check_replaceable(folder, options.overwrite, cross_validation.KIND)
     parts = make_folds(inputs.data, options, listen)
