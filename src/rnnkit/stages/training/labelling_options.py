@@ -49,11 +49,11 @@ LINEAR_COUNT: JsonMapping = {**LINEAR_IDF, "epochs": 20.0, "learning_rate": 0.5,
 
 LINEAR: Mapping[str, JsonMapping] = {"idf": LINEAR_IDF, "count": LINEAR_COUNT}
 
-LINEAR_UPDATES, LINEAR_EPOCHS = 70_000, (5, 100)
+LINEAR_UPDATES, LINEAR_EPOCHS = 70_000, (10, 100)
 """Default number of epochs times the number of texts with `LINEAR_IDF`, and the bounds of the former.
 
 These are 10 epochs of SST-2. With 10 epochs of 800 texts, a classifier of five topics had an accuracy of 67 %, with 88
-of 95 %.
+of 95 %. On the 10,000 long texts of 20 Newsgroups, one with bigrams had 72 % after 7 epochs and 79 % after 10.
 """
 
 CLASSIFIER_PRESETS: Mapping[str, JsonMapping] = {"base": CLASSIFIER}
