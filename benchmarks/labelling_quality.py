@@ -27,7 +27,7 @@ SPACY_COLUMNS = ("upos", "xpos", "name")
 """Columns that spaCy learns: its tagger is not made for strings of hundreds of combinations of features."""
 
 ENTITY_CANDIDATES: tuple[Sequence[object], ...] = tuple(
-    ("--class-weights", f"O={weight}") if weight < 1 else () for weight in (1, 0.5, 0.3)
+    ("--class-weights", f"O={weight}") if weight < 1 else () for weight in (1, 0.6, 0.3)
 )
 """A lower weight of the words outside names trades precision for recall, which names in few data need."""
 
