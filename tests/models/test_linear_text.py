@@ -81,6 +81,13 @@ def test_weights_are_checked() -> None:
         LinearText.from_weights(NGRAMS, model.words, weights | {"ngram_buckets": weights["ngram_buckets"] + 999})
     with pytest.raises(ValueError, match="arrays"):
         LinearText.from_weights(NGRAMS, model.words, {"inputs": weights["inputs"]})
+    with pytest.raises(ValueError, match="'length'"):
+        LinearText.from_weights(replace(NGRAMS, feature_weights="length"), model.words, weights)
+    weighted = train(IDF).weights()
+    with pytest.raises(ValueError, match="row_weights have shape"):
+        LinearText.from_weights(IDF, model.words, weighted | {"row_weights": weighted["row_weights"][1:]})
+    with pytest.raises(ValueError, match="row_weights"):
+        LinearText.from_weights(IDF, model.words, weights)
 
 
 def test_probabilities() -> None:

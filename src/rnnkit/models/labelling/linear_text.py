@@ -161,6 +161,8 @@ class LinearText:
         Raises:
             ValueError: An array is missing, or arrays do not fit together.
         """
+        if config.feature_weights not in FEATURE_WEIGHTS:
+            raise ValueError(f"feature_weights is {config.feature_weights!r}, not one of {', '.join(FEATURE_WEIGHTS)}")
         names = {*ARRAYS, *([ROW_WEIGHTS] if config.feature_weights == IDF else [])}
         if set(weights) != names:
             raise ValueError(f"arrays {sorted(weights)}, not {sorted(names)}")
